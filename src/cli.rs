@@ -1,0 +1,293 @@
+//! From argv to arguments: what was typed, checked one by one. Pure.
+//!
+//! What it means on this machine, with this environment, is `config`'s to say. Refusals name the
+//! option and never its value: a secret that was typed in the wrong place must not come out again.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lexopt::Arg::{Long, Short, Value};
+
+use crate::endpoint::{Environment, TokenEndpoint};
+use crate::secret::Secret;
+
+/// What the user wants to happen.
+pub enum Command {
+    Help,
+    Version,
+    Run(Box<Arguments>),
+}
+
+/// The options as typed; None where one was not.
+#[derive(Default)]
+pub struct Arguments {
+    pub token_file: Option<PathBuf>,
+    pub environment: Option<Environment>,
+    pub token_endpoint: Option<TokenEndpoint>,
+    pub client_id: Option<String>,
+    pub client_secret_file: Option<PathBuf>,
+    pub client_auth: Option<AuthMethod>,
+    /// Further form fields, in order.
+    pub params: Vec<(String, String)>,
+    pub min_ttl: Option<Duration>,
+    pub print: Option<Print>,
+    pub timeout: Option<Duration>,
+    pub lock_timeout: Option<Duration>,
+    pub ca_file: Option<PathBuf>,
+    pub client_cert: Option<PathBuf>,
+    pub client_key: Option<PathBuf>,
+    pub proxy: Option<Secret>,
+    pub no_replay: bool,
+    pub dry_run: bool,
+    pub verbosity: Option<Verbosity>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthMethod {
+    SecretBasic,
+    SecretBasicRaw,
+    SecretPost,
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Print {
+    AccessToken,
+    RefreshToken,
+    Header,
+    Tokens,
+    Status,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verbosity {
+    Quiet,
+    Verbose,
+}
+
+/// Why an argument or a variable is refused.
+#[derive(Debug, PartialEq)]
+pub struct Refusal {
+    /// The option or variable.
+    pub subject: String,
+    pub what: String,
+    pub hint: Option<String>,
+}
+
+impl Refusal {
+    pub fn new(subject: &str, what: impl Into<String>, hint: &str) -> Self {
+        Self { subject: subject.to_owned(), what: what.into(), hint: Some(hint.to_owned()) }
+    }
+}
+
+const SEE_HELP: &str = "docusign-refresh --help lists the options";
+
+/// Reads the arguments after the program's name.
+pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, Refusal> {
+    let mut parser = lexopt::Parser::from_args(arguments);
+    let mut typed = Arguments::default();
+    loop {
+        let option = match parser.next().map_err(|error| refuse(&error))? {
+            None => return Ok(Command::Run(Box::new(typed))),
+            Some(Short('h') | Long("help")) => return Ok(Command::Help),
+            Some(Short('V') | Long("version")) => return Ok(Command::Version),
+            Some(Short('q') | Long("quiet")) => {
+                once("--quiet and --verbose", &mut typed.verbosity, Verbosity::Quiet)?;
+                continue;
+            }
+            Some(Short('v') | Long("verbose")) => {
+                once("--quiet and --verbose", &mut typed.verbosity, Verbosity::Verbose)?;
+                continue;
+            }
+            Some(Long("no-replay")) => {
+                typed.no_replay = true;
+                continue;
+            }
+            Some(Long("dry-run")) => {
+                typed.dry_run = true;
+                continue;
+            }
+            Some(Value(path)) => {
+                take_token_file(&mut typed, path)?;
+                continue;
+            }
+            Some(Long(name)) => format!("--{name}"),
+            Some(Short(letter)) => format!("-{letter}"),
+        };
+        take_value(&mut typed, &option, &mut parser)?;
+    }
+}
+
+fn take_value(typed: &mut Arguments, option: &str, parser: &mut lexopt::Parser) -> Result<(), Refusal> {
+    let mut value = || -> Result<OsString, Refusal> {
+        let value = parser.value().map_err(|error| refuse(&error))?;
+        if value.is_empty() {
+            return Err(Refusal::new(option, "empty value", SEE_HELP));
+        }
+        Ok(value)
+    };
+    match option {
+        "--environment" => once(option, &mut typed.environment, parse_environment(option, &value()?)?),
+        "--token-endpoint" => once(option, &mut typed.token_endpoint, parse_endpoint(option, &value()?)?),
+        "--client-id" => once(option, &mut typed.client_id, parse_text(option, &value()?)?),
+        "--client-secret-file" => once(option, &mut typed.client_secret_file, value()?.into()),
+        "--client-auth" => once(option, &mut typed.client_auth, parse_auth_method(option, &value()?)?),
+        "--param" => {
+            typed.params.push(parse_param(option, &value()?)?);
+            Ok(())
+        }
+        "--min-ttl" => once(option, &mut typed.min_ttl, parse_duration(option, &value()?)?),
+        "--print" => once(option, &mut typed.print, parse_print(option, &value()?)?),
+        "--timeout" => once(option, &mut typed.timeout, parse_timeout(option, &value()?)?),
+        "--lock-timeout" => once(option, &mut typed.lock_timeout, parse_duration(option, &value()?)?),
+        "--ca-file" => once(option, &mut typed.ca_file, value()?.into()),
+        "--client-cert" => once(option, &mut typed.client_cert, value()?.into()),
+        "--client-key" => once(option, &mut typed.client_key, value()?.into()),
+        "--proxy" => once(option, &mut typed.proxy, Secret::new(parse_text(option, &value()?)?)),
+        "--client-secret" => Err(Refusal::new(
+            option,
+            "no such option: arguments are public, so none takes a secret",
+            "put the secret in a file and give --client-secret-file FILE, or - for standard input",
+        )),
+        _ => Err(Refusal::new(option, "no such option", SEE_HELP)),
+    }
+}
+
+fn once<T>(option: &str, place: &mut Option<T>, value: T) -> Result<(), Refusal> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(Refusal::new(option, "given twice", "give it once")),
+    }
+}
+
+fn take_token_file(typed: &mut Arguments, path: OsString) -> Result<(), Refusal> {
+    if path == "-" {
+        let what = "standard input can't be the token file: it is written back";
+        return Err(Refusal::new("TOKEN_FILE", what, "name a file"));
+    }
+    if path.is_empty() {
+        return Err(Refusal::new("TOKEN_FILE", "empty name", "name a file"));
+    }
+    match typed.token_file.replace(path.into()) {
+        None => Ok(()),
+        Some(_) => Err(Refusal::new("TOKEN_FILE", "more than one", "one run refreshes one file; quote a name with spaces")),
+    }
+}
+
+/// lexopt's own messages quote values.
+fn refuse(error: &lexopt::Error) -> Refusal {
+    match error {
+        lexopt::Error::MissingValue { option } => {
+            Refusal::new(option.as_deref().unwrap_or("arguments"), "needs a value", SEE_HELP)
+        }
+        lexopt::Error::UnexpectedValue { option, .. } => Refusal::new(option, "takes no value", SEE_HELP),
+        _ => Refusal::new("arguments", "not understood", SEE_HELP),
+    }
+}
+
+/// A value that must be text.
+pub fn parse_text(subject: &str, value: &OsStr) -> Result<String, Refusal> {
+    match value.to_str() {
+        Some(text) => Ok(text.to_owned()),
+        None => Err(Refusal::new(subject, "not UTF-8 text", "write it in UTF-8")),
+    }
+}
+
+pub fn parse_environment(subject: &str, value: &OsStr) -> Result<Environment, Refusal> {
+    value.to_str().and_then(Environment::named).ok_or_else(|| {
+        Refusal::new(subject, "unknown environment", "demo or production; another server is a --token-endpoint URL")
+    })
+}
+
+pub fn parse_endpoint(subject: &str, value: &OsStr) -> Result<TokenEndpoint, Refusal> {
+    let text = parse_text(subject, value)?;
+    TokenEndpoint::parse(&text)
+        .map_err(|why| Refusal::new(subject, why, "such as https://account.docusign.com/oauth/token"))
+}
+
+pub fn parse_auth_method(subject: &str, value: &OsStr) -> Result<AuthMethod, Refusal> {
+    match value.to_str() {
+        Some("client_secret_basic") => Ok(AuthMethod::SecretBasic),
+        Some("client_secret_basic_raw") => Ok(AuthMethod::SecretBasicRaw),
+        Some("client_secret_post") => Ok(AuthMethod::SecretPost),
+        Some("none") => Ok(AuthMethod::None),
+        _ => {
+            let methods = "client_secret_basic, client_secret_basic_raw, client_secret_post or none";
+            Err(Refusal::new(subject, "unknown method", methods))
+        }
+    }
+}
+
+/// `90s`, `10m`, `8h`, `1h 30m`; a bare number is seconds, as for timeout(1).
+pub fn parse_duration(subject: &str, value: &OsStr) -> Result<Duration, Refusal> {
+    /// Beyond this nothing is meant, and clocks would overflow.
+    const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
+    let text = value.to_str().unwrap_or("");
+    let duration = text.parse().ok().map(Duration::from_secs).or_else(|| humantime::parse_duration(text).ok());
+    duration
+        .filter(|&duration| duration <= LONGEST)
+        .ok_or_else(|| Refusal::new(subject, "not a duration", "such as 90s, 10m, 8h"))
+}
+
+pub fn parse_timeout(subject: &str, value: &OsStr) -> Result<Duration, Refusal> {
+    match parse_duration(subject, value)? {
+        Duration::ZERO => Err(Refusal::new(subject, "leaves no time at all", "such as 30s")),
+        timeout => Ok(timeout),
+    }
+}
+
+fn parse_print(subject: &str, value: &OsStr) -> Result<Print, Refusal> {
+    match value.to_str() {
+        Some("access-token") => Ok(Print::AccessToken),
+        Some("refresh-token") => Ok(Print::RefreshToken),
+        Some("header") => Ok(Print::Header),
+        Some("tokens") => Ok(Print::Tokens),
+        Some("status") => Ok(Print::Status),
+        _ => Err(Refusal::new(subject, "unknown choice", "access-token, refresh-token, header, tokens or status")),
+    }
+}
+
+fn parse_param(subject: &str, value: &OsStr) -> Result<(String, String), Refusal> {
+    let text = parse_text(subject, value)?;
+    let Some((name, value)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+        return Err(Refusal::new(subject, "not NAME=VALUE", "such as scope=signature"));
+    };
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(line: &str) -> Result<Arguments, Refusal> {
+        match parse(line.split(' ').filter(|word| !word.is_empty()).map(OsString::from))? {
+            Command::Run(arguments) => Ok(*arguments),
+            _ => panic!("not a run: {line}"),
+        }
+    }
+
+    #[test]
+    fn reads_every_spelling() {
+        let typed = run("-v --min-ttl=10m --timeout 90 --param scope=a=b --param resource= --print header t.json").unwrap();
+        assert_eq!(typed.verbosity, Some(Verbosity::Verbose));
+        assert_eq!((typed.min_ttl, typed.timeout), (Some(Duration::from_secs(600)), Some(Duration::from_secs(90))));
+        assert_eq!(typed.params, [("scope".into(), "a=b".into()), ("resource".into(), "".into())]);
+        assert_eq!((typed.print, typed.token_file), (Some(Print::Header), Some("t.json".into())));
+        assert!(matches!(parse(["--nonsense".into()].into_iter().chain(["-h".into()])), Err(_)));
+        assert!(matches!(parse(["-h".into(), "--nonsense".into()].into_iter()), Ok(Command::Help)));
+    }
+
+    #[test]
+    fn refuses_without_quoting_values() {
+        for line in [
+            "--client-secret=canary", "--quiet=canary", "canary canary", "--param canary",
+            "--environment canary", "--min-ttl canary", "--timeout 0", "--print canary", "--client-auth canary", "--nonsense canary",
+            "--token-endpoint canary", "--client-id", "-q -v", "-x", "-", "--client-id a --client-id b",
+        ] {
+            let refusal = run(line).err().unwrap_or_else(|| panic!("accepted: {line}"));
+            assert!(!format!("{refusal:?}").contains("canary"), "{line}: {refusal:?}");
+            assert!(refusal.hint.is_some(), "{line}");
+        }
+    }
+}

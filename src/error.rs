@@ -1,0 +1,242 @@
+//! Every way to fail: its message, its next step, and its exit code, which says who must act.
+//!
+//! A message is `SUBJECT: what failed: why`, in lower case, without a full stop. Foreign text is
+//! never a message: a server's is quoted as the server's, and of files only positions are shown.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use crate::cli::Refusal;
+use crate::config::{self, Settings};
+use crate::endpoint::Environment;
+use crate::oauth::{self, ErrorResponse, Verdict};
+use crate::refresh::{Cause, Unrefreshed};
+use crate::token_file;
+
+/// Exit codes by sysexits' names. 0 means: the file holds fresh tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    Usage = 64,
+    DataErr = 65,
+    NoInput = 66,
+    CantCreat = 73,
+    IoErr = 74,
+    TempFail = 75,
+    Protocol = 76,
+    NoPerm = 77,
+    Config = 78,
+}
+
+/// The table of exit codes. `--help` shows it, the README has the same, and a test walks them.
+pub const EXITS: [(Exit, &str, &str); 9] = [
+    (Exit::Usage, "USAGE", "bad arguments"),
+    (Exit::DataErr, "DATAERR", "the token file is no JSON object with a refresh token"),
+    (Exit::NoInput, "NOINPUT", "a token, secret, CA or key file can't be read"),
+    (Exit::CantCreat, "CANTCREAT", "no lock file or draft can be made; nothing was sent"),
+    (Exit::IoErr, "IOERR", "refreshed, but not saved in place: act now, the draft is named"),
+    (Exit::TempFail, "TEMPFAIL", "lock busy, network, 408, 429, 5xx: run again"),
+    (Exit::Protocol, "PROTOCOL", "a redirect, HTML, no access_token: not an OAuth answer"),
+    (Exit::NoPerm, "NOPERM", "the refresh token is dead: a human must authorize again"),
+    (Exit::Config, "CONFIG", "client, secret, endpoint, certificate or settings are wrong"),
+];
+
+/// A failure as the user sees it.
+#[derive(Debug)]
+pub struct Error {
+    pub exit: Exit,
+    /// The option, file or host.
+    subject: String,
+    what: String,
+    hints: Vec<String>,
+}
+
+impl Error {
+    fn new(exit: Exit, subject: impl Into<String>, what: impl Into<String>) -> Self {
+        Self { exit, subject: subject.into(), what: what.into(), hints: Vec::new() }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// The tokens are safe, but standard output did not take what `--print` asked for.
+    pub fn of_output(why: &io::Error) -> Self {
+        Self::new(Exit::TempFail, "standard output", format!("cannot write: {}", reason(why)))
+            .hint("the token file is safe; run again with --min-ttl to print what it holds")
+    }
+
+    /// A failure to lock, read, draft or commit.
+    pub fn of_token_file(given: &Path, error: token_file::Error) -> Self {
+        use token_file::Error as E;
+        let subject = given.display().to_string();
+        match error {
+            E::Unreadable { why } => {
+                Self::new(Exit::NoInput, subject, format!("cannot read the token file: {}", reason(&why)))
+                    .hint("name the token file as the argument or in DOCUSIGN_TOKEN_FILE")
+                    .hint("the README says how to get the first token from Docusign")
+            }
+            E::NotReplaceable { what } => Self::new(Exit::NoInput, subject, format!("cannot use it as token file: {what}"))
+                .hint("name a regular file: it is read, and replaced as a whole"),
+            E::NotATokenFile(problem) => Self::new(Exit::DataErr, subject, format!("not a token file: {problem}"))
+                .hint("it must be one JSON object with a refresh_token, such as a token response"),
+            E::Locked { lock, waited } => {
+                let waited = humantime::format_duration(waited);
+                Self::new(Exit::TempFail, subject, format!("another run holds {} for more than {waited}", lock.display()))
+                    .hint("run again later; --lock-timeout waits longer")
+            }
+            E::LockFailed { lock, why } => {
+                let error = Self::new(Exit::CantCreat, lock.display().to_string(), format!("cannot lock: {}", reason(&why)));
+                match why.kind() {
+                    io::ErrorKind::Unsupported => error.hint("this file system has no locks; keep the token file on one that has"),
+                    _ => error.hint(cannot_write_hint(&why, &lock)),
+                }
+            }
+            E::DraftFailed { draft, doing, why } => {
+                Self::new(Exit::CantCreat, draft.display().to_string(), format!("{doing}: {}", reason(&why)))
+                    .hint(cannot_write_hint(&why, &draft))
+            }
+            E::MountNotWritable { why } => {
+                Self::new(Exit::CantCreat, subject, format!("mounted by itself and not writable: {}", reason(&why)))
+                    .hint("nothing was sent; mount its directory, writable, instead of the file")
+            }
+            E::NotSaved { draft, doing, why } => {
+                Self::new(Exit::IoErr, subject, format!("refreshed, but not saved: {doing}: {}", reason(&why)))
+                    .hint(format!("the new tokens are in {}: copy that file to a safe place now", draft.display()))
+                    .hint("the old refresh token is spent; the next run that can write here puts the draft in place")
+            }
+            E::Superseded { rescue } => {
+                Self::new(Exit::IoErr, subject, "refreshed, but not saved: someone else wrote another refresh token meanwhile")
+                    .hint(format!("theirs stays; the tokens of this run are in {}", rescue.display()))
+                    .hint("keep the one that works and delete the other file")
+            }
+        }
+    }
+
+    /// A refresh that brought no tokens.
+    pub fn of_refresh(settings: &Settings, unrefreshed: &Unrefreshed) -> Self {
+        let cause = &unrefreshed.cause;
+        let mut what = format!("not refreshed: {cause}");
+        if let Some(trace) = &unrefreshed.trace {
+            what += &format!(" (the server's id for this: {trace})");
+        }
+        if unrefreshed.attempts > 1 {
+            what += &format!(", after {} attempts", unrefreshed.attempts);
+        }
+        if unrefreshed.may_be_spent {
+            what += "; the refresh token may be spent: the server may have acted on a request whose answer was lost";
+        }
+        let error = Self::new(exit_of(cause), settings.endpoint.host(), what);
+        hints_of(settings, cause).into_iter().fold(error, Self::hint)
+    }
+}
+
+impl From<config::Error> for Error {
+    fn from(error: config::Error) -> Self {
+        match error {
+            config::Error::Usage(refusal) => refusal.into(),
+            config::Error::Contradiction(refusal) => Self { exit: Exit::Config, ..refusal.into() },
+            config::Error::Unreadable { subject, what, why } => {
+                Self::new(Exit::NoInput, subject, format!("{what}: {}", reason(&why)))
+                    .hint("check the path, and that this user may read it")
+            }
+        }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        let error = Self::new(Exit::Usage, refusal.subject, refusal.what);
+        refusal.hint.into_iter().fold(error, Self::hint)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "docusign-refresh: {}: {}", self.subject, self.what)?;
+        self.hints.iter().try_for_each(|hint| writeln!(f, "hint: {hint}"))
+    }
+}
+
+fn exit_of(cause: &Cause) -> Exit {
+    match cause {
+        Cause::NotSent(_) | Cause::PutOff { .. } | Cause::NoAnswer(_) => Exit::TempFail,
+        Cause::Misconfigured(_) => Exit::Config,
+        Cause::Redirected { .. } | Cause::NotOauth { .. } => Exit::Protocol,
+        Cause::Refused(error) => match error.verdict {
+            Verdict::Reauthorize => Exit::NoPerm,
+            Verdict::Configuration => Exit::Config,
+            Verdict::NotNow => Exit::TempFail,
+        },
+    }
+}
+
+fn hints_of(settings: &Settings, cause: &Cause) -> Vec<String> {
+    match cause {
+        Cause::NotSent(reason) | Cause::NoAnswer(reason) | Cause::Misconfigured(reason) => match reason.hint() {
+            Some(hint) => vec![hint.to_owned()],
+            None => vec!["run again; --verbose shows each step".to_owned()],
+        },
+        Cause::PutOff { retry_after: Some(wait), .. } => {
+            vec![format!("the server asks to wait {}; run again then", humantime::format_duration(*wait))]
+        }
+        Cause::PutOff { .. } => vec!["run again later".to_owned()],
+        Cause::Redirected { .. } => vec!["no redirect is followed with a refresh token; check --token-endpoint".to_owned()],
+        Cause::NotOauth { .. } => vec![
+            "check --token-endpoint, and whether a login page or proxy stands in between; --verbose shows each step".to_owned(),
+        ],
+        Cause::Refused(error) => match error.verdict {
+            Verdict::NotNow => vec!["run again later".to_owned()],
+            Verdict::Configuration => configuration_hints(settings, error),
+            Verdict::Reauthorize => reauthorization_hints(settings),
+        },
+    }
+}
+
+fn configuration_hints(settings: &Settings, error: &ErrorResponse) -> Vec<String> {
+    let mut hints = vec!["the refresh token was not looked at; check --client-id, the client secret and --client-auth".to_owned()];
+    if settings.endpoint.docusign().is_some() && error.code != "invalid_request" {
+        hints.push(
+            "Docusign says so when key and secret are swapped, or the key belongs to the other --environment".to_owned(),
+        );
+    }
+    hints
+}
+
+fn reauthorization_hints(settings: &Settings) -> Vec<String> {
+    let file = settings.token_file.display();
+    let Some(environment) = settings.endpoint.docusign() else {
+        return vec![format!("authorize again at this server and store its token response in {file}")];
+    };
+    let other = match environment {
+        Environment::Demo => "production",
+        Environment::Production => "demo",
+    };
+    vec![
+        format!("the refresh token has expired, was used by something else, or belongs to --environment {other}"),
+        "without the scope \"extended\" a Docusign login ends 30 days after it began, refreshed or not".to_owned(),
+        format!("to authorize again, open {}", oauth::authorization_url(environment.host(), &settings.client.id)),
+        format!("with your own redirect URI in it; then store the token response in {file}, as the README shows"),
+    ]
+}
+
+fn cannot_write_hint(why: &io::Error, path: &Path) -> String {
+    let directory = path.parent().unwrap_or(Path::new("/")).display();
+    match why.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => format!("nothing was sent; {directory} is on a read-only file system: mount it writable"),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => format!("nothing was sent; make room in {directory}"),
+        io::ErrorKind::PermissionDenied => {
+            format!("nothing was sent; run as the token file's owner, who must have the right to write in {directory}")
+        }
+        _ => "nothing was sent".to_owned(),
+    }
+}
+
+/// A system's reason in the style of a message.
+fn reason(why: &io::Error) -> String {
+    let text = why.to_string();
+    let mut characters = text.trim_end_matches('.').chars();
+    characters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(characters).collect()
+}

@@ -1,0 +1,202 @@
+//! Whom to trust, who we are, and what a TLS failure means to the person who must act.
+
+use std::fmt;
+use std::io;
+
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use rustls::{AlertDescription, CertificateError};
+use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
+
+use crate::journal::Journal;
+
+/// The certificate authorities that may vouch for the token endpoint.
+pub enum Roots {
+    /// Mozilla's, compiled in.
+    BuiltIn,
+    /// Exactly these.
+    Given(Vec<Certificate<'static>>),
+    /// The operating system's, after the built-in ones did not know an issuer.
+    System(Vec<Certificate<'static>>),
+}
+
+impl Roots {
+    /// The certificates of a PEM bundle; text around them and CRLF are fine. None if it has none.
+    pub fn from_pem(pem: &[u8]) -> Option<Self> {
+        let certificates = certificates(pem);
+        (!certificates.is_empty()).then(|| Self::Given(certificates.iter().map(owned).collect()))
+    }
+
+    /// Turns the built-in roots into the operating system's; false where that changes nothing.
+    pub(super) fn give_way_to_system(&mut self, journal: Journal) -> bool {
+        if !matches!(self, Self::BuiltIn) {
+            return false;
+        }
+        let system = rustls_native_certs::load_native_certs().certs;
+        journal.step(format_args!("the built-in roots don't know the issuer; trying {} of the system's", system.len()));
+        if system.is_empty() {
+            return false;
+        }
+        *self = Self::System(system.iter().map(owned).collect());
+        true
+    }
+}
+
+/// Our own certificate and key, for a server that asks for one (mutual TLS).
+pub struct Identity(ClientCert);
+
+/// Why certificate and key are no identity.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum IdentityFault {
+    NoCertificate,
+    NoKey,
+    KeyDoesNotFit,
+    Unusable,
+}
+
+impl Identity {
+    /// From PEM. The key may be PKCS#8, SEC1 or PKCS#1, not encrypted; both may be in one file.
+    pub fn from_pem(certificate_pem: &[u8], key_pem: &[u8]) -> Result<Self, IdentityFault> {
+        let chain = certificates(certificate_pem);
+        if chain.is_empty() {
+            return Err(IdentityFault::NoCertificate);
+        }
+        let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|_| IdentityFault::NoKey)?;
+        let same_key = PrivateKey::from_pem(key_pem).map_err(|_| IdentityFault::NoKey)?;
+        let identity = ClientCert::new_with_certs(&chain.iter().map(owned).collect::<Vec<_>>(), same_key);
+        // ureq panics on a key that does not fit, so that is found out here.
+        match CertifiedKey::from_der(chain, key, &ring::default_provider()) {
+            Ok(_) => Ok(Self(identity)),
+            Err(rustls::Error::InconsistentKeys(_)) => Err(IdentityFault::KeyDoesNotFit),
+            Err(_) => Err(IdentityFault::Unusable),
+        }
+    }
+}
+
+fn certificates(pem: &[u8]) -> Vec<CertificateDer<'static>> {
+    CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).collect()
+}
+
+fn owned(certificate: &CertificateDer<'_>) -> Certificate<'static> {
+    Certificate::from_der(certificate).to_owned()
+}
+
+pub(super) fn config(roots: &Roots, identity: Option<&Identity>) -> TlsConfig {
+    TlsConfig::builder()
+        .root_certs(match roots {
+            Roots::BuiltIn => RootCerts::WebPki,
+            Roots::Given(certificates) | Roots::System(certificates) => RootCerts::new_with_certs(certificates),
+        })
+        .client_cert(identity.map(|identity| identity.0.clone()))
+        .build()
+}
+
+/// Why the two ends could not agree on a TLS session.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum TlsFault {
+    Certificate(CertificateFault),
+    /// The server refused us, or our certificate.
+    Alert(AlertDescription),
+    NotTls,
+    NothingInCommon,
+    Other,
+}
+
+/// What is wrong with the server's certificate.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum CertificateFault {
+    UnknownIssuer,
+    Expired,
+    NotYetValid,
+    OtherName,
+    WrongUsage,
+    Revoked,
+    Invalid,
+}
+
+impl TlsFault {
+    /// The TLS fault inside an I/O error, if that is what it is.
+    pub(super) fn within(error: &io::Error) -> Option<Self> {
+        error.get_ref()?.downcast_ref().map(Self::new)
+    }
+
+    pub(super) fn new(error: &rustls::Error) -> Self {
+        match error {
+            rustls::Error::InvalidCertificate(fault) => Self::Certificate(CertificateFault::new(fault)),
+            rustls::Error::NoCertificatesPresented => Self::Certificate(CertificateFault::Invalid),
+            rustls::Error::AlertReceived(alert) => Self::Alert(*alert),
+            rustls::Error::InvalidMessage(_) => Self::NotTls,
+            rustls::Error::PeerIncompatible(_) => Self::NothingInCommon,
+            _ => Self::Other,
+        }
+    }
+
+    pub(super) fn is_unknown_issuer(self) -> bool {
+        self == Self::Certificate(CertificateFault::UnknownIssuer)
+    }
+
+    pub(super) fn is_alert(self) -> bool {
+        matches!(self, Self::Alert(_))
+    }
+
+    pub(super) fn hint(self) -> &'static str {
+        match self {
+            Self::Certificate(CertificateFault::UnknownIssuer) => {
+                "if a company's proxy inspects TLS or the server has an authority of its own, give that authority's \
+                 certificate with --ca-file FILE"
+            }
+            Self::Certificate(CertificateFault::Expired | CertificateFault::NotYetValid) => {
+                "check this machine's clock, then the server's certificate"
+            }
+            Self::Certificate(CertificateFault::OtherName) => "check the host in the token endpoint's URL",
+            Self::Certificate(_) => "the server's operator must replace its certificate",
+            Self::Alert(_) => "a server that wants a client certificate gets one by --client-cert and --client-key",
+            Self::NotTls => "check the port in the token endpoint's URL, and whether something intercepts the connection",
+            Self::NothingInCommon => "this program speaks TLS 1.2 and 1.3 with AEAD cipher suites only",
+            Self::Other => "run again with --verbose to see each step",
+        }
+    }
+}
+
+impl fmt::Display for TlsFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Certificate(fault) => write!(f, "the server's certificate is not trusted: {fault}"),
+            Self::Alert(alert) => write!(f, "the server ended the TLS session: {alert:?}"),
+            Self::NotTls => f.write_str("the server does not answer in TLS"),
+            Self::NothingInCommon => f.write_str("the server and this program have no TLS version or cipher in common"),
+            Self::Other => f.write_str("the TLS session failed"),
+        }
+    }
+}
+
+impl CertificateFault {
+    fn new(error: &CertificateError) -> Self {
+        use CertificateError as E;
+        match error {
+            E::UnknownIssuer => Self::UnknownIssuer,
+            E::Expired | E::ExpiredContext { .. } => Self::Expired,
+            E::NotValidYet | E::NotValidYetContext { .. } => Self::NotYetValid,
+            E::NotValidForName | E::NotValidForNameContext { .. } => Self::OtherName,
+            E::InvalidPurpose | E::InvalidPurposeContext { .. } => Self::WrongUsage,
+            E::Revoked => Self::Revoked,
+            _ => Self::Invalid,
+        }
+    }
+}
+
+impl fmt::Display for CertificateFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownIssuer => "its issuer is unknown",
+            Self::Expired => "it has expired",
+            Self::NotYetValid => "it is not valid yet",
+            Self::OtherName => "it is for another host",
+            Self::WrongUsage => "it is not meant for servers",
+            Self::Revoked => "it was revoked",
+            Self::Invalid => "it is malformed or badly signed",
+        })
+    }
+}

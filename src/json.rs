@@ -1,0 +1,310 @@
+//! A JSON object as a list of members in their order, each with its exact text.
+//!
+//! A token file belongs to its user: a number of 30 digits, `1e400`, an escape or a nested
+//! document must come out as it went in. So values are never turned into numbers or trees; they
+//! are carried as text (`RawValue`), and only what is asked for is decoded.
+//!
+//! Faults carry a position and never the offending text: serde_json's own messages quote it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{Deserializer as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::text::Position;
+
+/// Why a text is not one JSON object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    Empty,
+    NotAnObject,
+    Invalid,
+    EndsEarly,
+    DuplicateMember,
+    TrailingText,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "the file is empty",
+            Self::NotAnObject => "not a JSON object",
+            Self::Invalid => "not valid JSON",
+            Self::EndsEarly => "the JSON object ends too early",
+            Self::DuplicateMember => "a member occurs twice",
+            Self::TrailingText => "text after the JSON object",
+        })
+    }
+}
+
+/// One JSON object. It may hold tokens: no `Debug`, no `Display`.
+#[derive(Default, Clone)]
+pub struct Object {
+    members: Vec<Member>,
+    /// From each name to its place in `members`: a member is found among 100,000 at once.
+    places: BTreeMap<String, usize>,
+}
+
+#[derive(Clone)]
+struct Member {
+    /// Decoded; the raw text where that is no Unicode string (`"\ud800"`).
+    name: String,
+    name_text: String,
+    value_text: String,
+    /// Where the value stood in the text that was read.
+    offset: usize,
+}
+
+/// How a document is laid out, so that it can be written in its own style.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layout {
+    indentation: String,
+    newline: &'static str,
+}
+
+impl Object {
+    /// Reads a whole text: one object, no member twice, nothing after it.
+    pub fn parse(text: &str) -> Result<Self, (Fault, Position)> {
+        let (pairs, end) = read_members(text)?;
+        let offset = |raw: &RawValue| raw.get().as_ptr().addr() - text.as_ptr().addr();
+        let mut object = Self::default();
+        for (name, value) in pairs {
+            let decoded = unquote(name.get()).unwrap_or_else(|| name.get().to_owned());
+            if object.places.contains_key(&decoded) {
+                return Err((Fault::DuplicateMember, Position::of(text, offset(name))));
+            }
+            object.put(Member {
+                name: decoded,
+                name_text: name.get().to_owned(),
+                value_text: value.get().to_owned(),
+                offset: offset(value),
+            });
+        }
+        match text[end..].find(|c| !is_blank(c)) {
+            None => Ok(object),
+            Some(at) => Err((Fault::TrailingText, Position::of(text, end + at))),
+        }
+    }
+
+    /// Reads what a server sent: of a member that occurs twice the last one counts, and text after
+    /// the object is ignored. A reply that can be understood at all must not be lost.
+    pub fn parse_leniently(text: &str) -> Option<Self> {
+        let (pairs, _) = read_members(text).ok()?;
+        let mut object = Self::default();
+        for (name, value) in pairs {
+            if let Some(name) = unquote(name.get()) {
+                object.set(&name, value.get().to_owned());
+            }
+        }
+        Some(object)
+    }
+
+    /// An object of string members, from decoded name and value pairs.
+    pub fn from_strings(pairs: impl Iterator<Item = (String, String)>) -> Self {
+        let mut object = Self::default();
+        for (name, value) in pairs {
+            object.set(&name, quote(&value));
+        }
+        object
+    }
+
+    /// The exact text of a member's value.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.places.get(name).map(|&place| self.members[place].value_text.as_str())
+    }
+
+    /// A member's value if it is a string; one that is not valid Unicode counts as none.
+    pub fn string(&self, name: &str) -> Option<String> {
+        unquote(self.text(name)?)
+    }
+
+    /// Where a member's value stood in the text that was read, in bytes.
+    pub fn offset(&self, name: &str) -> Option<usize> {
+        self.places.get(name).map(|&place| self.members[place].offset)
+    }
+
+    /// Every member as name and exact value text, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.members.iter().map(|member| (member.name.as_str(), member.value_text.as_str()))
+    }
+
+    /// Gives a member a new value in its place, or adds it at the end. `value_text` is JSON.
+    pub fn set(&mut self, name: &str, value_text: String) {
+        self.put(Member { name: name.to_owned(), name_text: quote(name), value_text, offset: 0 });
+    }
+
+    fn put(&mut self, new: Member) {
+        match self.places.get(&new.name) {
+            Some(&place) => self.members[place].value_text = new.value_text,
+            None => {
+                self.places.insert(new.name.clone(), self.members.len());
+                self.members.push(new);
+            }
+        }
+    }
+
+    /// The object as a document: a member a line, with a final newline.
+    pub fn write(&self, layout: &Layout) -> String {
+        let Layout { indentation, newline } = layout;
+        let mut text = String::from("{");
+        let mut separator = "";
+        for member in &self.members {
+            for part in [separator, newline, indentation, &member.name_text, ": ", &member.value_text] {
+                text.push_str(part);
+            }
+            separator = ",";
+        }
+        if !self.members.is_empty() {
+            text.push_str(newline);
+        }
+        text.push('}');
+        text.push_str(newline);
+        text
+    }
+}
+
+impl Layout {
+    /// The style of an object's text: its first newline, and the indentation of its first member
+    /// where that stands on a line of its own; else LF and two spaces.
+    pub fn of(text: &str) -> Self {
+        let newline = match text.find('\n') {
+            Some(at) if text[..at].ends_with('\r') => "\r\n",
+            _ => "\n",
+        };
+        let body = text.trim_start_matches(is_blank).strip_prefix('{').unwrap_or("");
+        let before_member = &body[..body.len() - body.trim_start_matches(is_blank).len()];
+        let indentation = match before_member.rsplit_once('\n') {
+            Some((_, indentation)) => indentation,
+            None => "  ",
+        };
+        Self { indentation: indentation.to_owned(), newline }
+    }
+}
+
+/// A string as JSON text.
+pub fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// The string that a JSON text is, if it is one and valid Unicode.
+pub fn unquote(text: &str) -> Option<String> {
+    serde_json::from_str(text).ok()
+}
+
+/// JSON's whitespace (RFC 8259, section 2).
+fn is_blank(character: char) -> bool {
+    matches!(character, ' ' | '\t' | '\n' | '\r')
+}
+
+type Pairs<'text> = Vec<(&'text RawValue, &'text RawValue)>;
+
+/// The members of the object that `text` starts with, and the offset just behind it.
+fn read_members(text: &str) -> Result<(Pairs<'_>, usize), (Fault, Position)> {
+    let start = text.find(|c| !is_blank(c)).ok_or((Fault::Empty, Position::of(text, 0)))?;
+    if !text[start..].starts_with('{') {
+        return Err((Fault::NotAnObject, Position::of(text, start)));
+    }
+    // The object is taken as one raw value first, since that tells where it ends.
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
+    let object = match values.next() {
+        Some(Ok(object)) => object,
+        Some(Err(fault)) => return Err(locate(text, &fault)),
+        None => return Err((Fault::Empty, Position::of(text, 0))),
+    };
+    let pairs = serde_json::Deserializer::from_str(object.get())
+        .deserialize_map(Members)
+        .map_err(|fault| locate(text, &fault))?;
+    Ok((pairs, values.byte_offset()))
+}
+
+fn locate(text: &str, fault: &serde_json::Error) -> (Fault, Position) {
+    if fault.is_eof() {
+        return (Fault::EndsEarly, Position::of(text, text.len()));
+    }
+    // serde_json counts the column in bytes and names the last one it took.
+    let line_start = match fault.line().checked_sub(2) {
+        Some(newlines) => text.match_indices('\n').nth(newlines).map_or(0, |(at, _)| at + 1),
+        None => 0,
+    };
+    (Fault::Invalid, Position::of(text, line_start + fault.column().saturating_sub(1)))
+}
+
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Pairs<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut pairs = Vec::new();
+        while let Some(pair) = map.next_entry()? {
+            pairs.push(pair);
+        }
+        Ok(pairs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(text: &str) -> (Fault, String) {
+        let (fault, position) = Object::parse(text).err().unwrap();
+        (fault, position.to_string())
+    }
+
+    #[test]
+    fn keeps_every_text_and_order() {
+        let text = "{\n  \"b\": 123456789012345678901234567890,\n  \"a\\u0062\": 1e400,\n  \"n\": {\"z\" : [ 1,\n 2 ]},\n  \"s\": \"\\ud800\\/\"\n}\n";
+        let object = Object::parse(text).unwrap();
+        assert_eq!(object.write(&Layout::of(text)), text);
+        assert_eq!(object.text("ab"), Some("1e400"));
+        assert_eq!(object.string("s"), None);
+    }
+
+    #[test]
+    fn writes_in_the_style_found() {
+        for (text, written) in [
+            ("{\"a\":1,\"b\":2}", "{\n  \"a\": 1,\n  \"b\": 2\n}\n"),
+            ("{\r\n\t\"a\" : 1}", "{\r\n\t\"a\": 1\r\n}\r\n"),
+            ("{}", "{}\n"),
+            (" {\n\n    \"a\": 1 }", "{\n    \"a\": 1\n}\n"),
+        ] {
+            assert_eq!(Object::parse(text).unwrap().write(&Layout::of(text)), written);
+        }
+    }
+
+    #[test]
+    fn says_which_fault_and_where() {
+        for (text, wanted, position) in [
+            ("", Fault::Empty, "line 1, column 1"),
+            (" \n", Fault::Empty, "line 1, column 1"),
+            ("\n [1]", Fault::NotAnObject, "line 2, column 2"),
+            ("{\"a\":1,\n \"\\u0061\":2}", Fault::DuplicateMember, "line 2, column 2"),
+            ("{\"a\":1}\n x", Fault::TrailingText, "line 2, column 2"),
+            ("{\"a\":1,}", Fault::Invalid, "line 1, column 8"),
+            ("{\"é\":x}", Fault::Invalid, "line 1, column 6"),
+            ("{\"a\":\n", Fault::EndsEarly, "line 2, column 1"),
+            ("{1:2}", Fault::Invalid, "line 1, column 2"),
+        ] {
+            assert_eq!(fault(text), (wanted, position.to_owned()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn reads_replies_leniently() {
+        let object = Object::parse_leniently("{\"a\":1,\"a\":2} <!-- -->").unwrap();
+        assert_eq!(object.text("a"), Some("2"));
+        assert!(Object::parse_leniently("<html>").is_none());
+    }
+
+    #[test]
+    fn deep_nesting_is_text_like_any_other() {
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(Object::parse(&deep).is_ok());
+    }
+}

@@ -1,0 +1,260 @@
+//! The exchange: one refresh at the token endpoint, with its retries and its deadline.
+//!
+//! Each attempt ends in one of five ways, and the way decides whether the same refresh token may
+//! be sent again:
+//!
+//! | outcome       | repeated                                                                  |
+//! |---------------|---------------------------------------------------------------------------|
+//! | not sent      | yes, with backoff, until the deadline: the server saw nothing             |
+//! | not now       | yes, when the server says so (429, 503, `Retry-After`), if it fits        |
+//! | fate unknown  | at once, a few times, within 30 s: if the server did rotate, only a       |
+//! |               | prompt replay can fall into its grace window. Never with `--no-replay`    |
+//! | refused       | no: the server has judged (RFC 6749, section 5.2)                         |
+//! | no OAuth      | no: something else answers there. Only an unreadable success is of        |
+//! |               | unknown fate                                                              |
+
+use std::fmt;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::http::{Failure, HttpClient, OpenConnection, Reason, Response};
+use crate::journal::Journal;
+use crate::oauth::{ErrorResponse, NotOauth, RefreshRequest, TokenResponse, Unanswered, Verdict};
+use crate::signals;
+
+/// How long after a lost reply a replay may still fall into a grace window (facts 2.2: Okta,
+/// WorkOS; Docusign's own SDK retries as long).
+const REPLAY_WINDOW: Duration = Duration::from_secs(30);
+const MOST_REPLAYS: u32 = 3;
+const FIRST_BACKOFF: Duration = Duration::from_millis(250);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+
+/// Whether a request whose fate is unknown may be repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replay {
+    Prompt,
+    Never,
+}
+
+/// The tokens, and the connection they came by: whoever stores the tokens closes it afterwards.
+pub struct Refreshed {
+    pub response: TokenResponse,
+    pub connection: OpenConnection,
+}
+
+/// Why there are no tokens.
+pub struct Unrefreshed {
+    pub cause: Cause,
+    /// An attempt may have reached the server without its answer reaching us.
+    pub may_be_spent: bool,
+    pub attempts: u32,
+    /// The server's own id for the last exchange.
+    pub trace: Option<String>,
+}
+
+impl Unrefreshed {
+    /// The server holds the refresh token for dead, or never issued.
+    pub fn is_dead_token(&self) -> bool {
+        matches!(&self.cause, Cause::Refused(error) if error.verdict == Verdict::Reauthorize)
+    }
+}
+
+pub enum Cause {
+    /// The request never left.
+    NotSent(Reason),
+    /// The server put us off, or did not answer in full: HTTP status, what it said.
+    PutOff { status: u16, said: Option<ErrorResponse>, retry_after: Option<Duration> },
+    /// The connection failed after the request was sent.
+    NoAnswer(Reason),
+    /// No repetition will help: TLS, certificate, proxy settings.
+    Misconfigured(Reason),
+    Refused(ErrorResponse),
+    Redirected { status: u16, to: String },
+    NotOauth { status: u16, kind: NotOauth },
+}
+
+/// How one attempt ended.
+enum Outcome {
+    Tokens(Refreshed),
+    NotSent(Reason),
+    NotNow { cause: Cause, retry_after: Option<Duration> },
+    FateUnknown(Cause),
+    Final(Cause),
+}
+
+/// Refreshes once, whatever number of attempts that takes, and ends by `deadline`.
+pub fn refresh(
+    client: &mut HttpClient,
+    request: &RefreshRequest,
+    replay: Replay,
+    deadline: Instant,
+    journal: Journal,
+) -> Result<Refreshed, Unrefreshed> {
+    let mut course = Course { attempts: 0, replays: 0, first_unknown: None, deadline };
+    loop {
+        course.attempts += 1;
+        journal.step(format_args!("attempt {}", course.attempts));
+        let (outcome, trace) = attempt(client, request, deadline);
+        let (cause, wait) = match outcome {
+            Outcome::Tokens(refreshed) => return Ok(refreshed),
+            Outcome::NotSent(reason) => (Cause::NotSent(reason), course.backoff()),
+            Outcome::NotNow { cause, retry_after } => {
+                signals::let_through();
+                (cause, retry_after.or_else(|| course.backoff()))
+            }
+            Outcome::FateUnknown(cause) => (cause, course.replay(replay)),
+            Outcome::Final(cause) => (cause, None),
+        };
+        match wait.filter(|&wait| course.fits(wait)) {
+            Some(wait) => {
+                journal.step(format_args!("waiting {} ms", wait.as_millis()));
+                thread::sleep(wait);
+            }
+            None => {
+                let may_be_spent = course.first_unknown.is_some();
+                return Err(Unrefreshed { cause, may_be_spent, attempts: course.attempts, trace });
+            }
+        }
+    }
+}
+
+/// Where the exchange stands.
+struct Course {
+    attempts: u32,
+    replays: u32,
+    first_unknown: Option<Instant>,
+    deadline: Instant,
+}
+
+impl Course {
+    /// Doubling, with jitter: a crowd that failed together must not come back together.
+    fn backoff(&self) -> Option<Duration> {
+        let doubled = FIRST_BACKOFF.saturating_mul(1 << self.attempts.min(8).saturating_sub(1));
+        let wait = doubled.min(LONGEST_BACKOFF);
+        let nanoseconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.subsec_nanos());
+        Some(wait / 2 + (wait / 2).mul_f64(f64::from(nanoseconds % 1_000_000) / 1e6))
+    }
+
+    fn replay(&mut self, replay: Replay) -> Option<Duration> {
+        let since = *self.first_unknown.get_or_insert_with(Instant::now);
+        self.replays += 1;
+        let allowed = replay == Replay::Prompt && self.replays <= MOST_REPLAYS && since.elapsed() < REPLAY_WINDOW;
+        // The first replay at once; later ones leave a gateway a moment to recover.
+        allowed.then(|| FIRST_BACKOFF * (self.replays - 1))
+    }
+
+    fn fits(&self, wait: Duration) -> bool {
+        Instant::now().checked_add(wait).is_some_and(|then| then < self.deadline)
+    }
+}
+
+fn attempt(client: &mut HttpClient, request: &RefreshRequest, deadline: Instant) -> (Outcome, Option<String>) {
+    match client.post(request.authorization(), request.form(), deadline) {
+        Ok(response) => {
+            let trace = response.trace.as_deref().map(|trace| request.printable(trace));
+            (judge(request, response), trace)
+        }
+        Err(Failure::NotSent(reason)) if reason.is_configuration() => (Outcome::Final(Cause::Misconfigured(reason)), None),
+        Err(Failure::NotSent(reason)) => (Outcome::NotSent(reason), None),
+        Err(Failure::OutcomeUnknown(reason)) => (Outcome::FateUnknown(Cause::NoAnswer(reason)), None),
+    }
+}
+
+fn judge(request: &RefreshRequest, response: Response) -> Outcome {
+    let status = response.status;
+    if let 300..400 = status {
+        let to = request.printable(&target_host(response.location.as_deref()));
+        return Outcome::Final(Cause::Redirected { status, to });
+    }
+    let said = match request.read(status, &response.body) {
+        Ok(tokens) => return Outcome::Tokens(Refreshed { response: tokens, connection: response.connection }),
+        Err(said) => said,
+    };
+    if let Some(reason) = response.cut_short {
+        return Outcome::FateUnknown(Cause::NoAnswer(reason));
+    }
+    let retry_after = response.retry_after.as_deref().and_then(read_retry_after);
+    match (status, said) {
+        (429 | 503, said) => not_now(status, error_response(said), retry_after),
+        (_, Unanswered::Refused(error)) if error.verdict == Verdict::NotNow => not_now(status, Some(error), retry_after),
+        (_, Unanswered::Refused(error)) if status < 500 || error.verdict == Verdict::Reauthorize => {
+            Outcome::Final(Cause::Refused(error))
+        }
+        (408 | 500.., said) => {
+            Outcome::FateUnknown(Cause::PutOff { status, said: error_response(said), retry_after: None })
+        }
+        (200..300, Unanswered::NotOauth(kind)) => Outcome::FateUnknown(Cause::NotOauth { status, kind }),
+        (_, Unanswered::NotOauth(kind)) => Outcome::Final(Cause::NotOauth { status, kind }),
+        (_, Unanswered::Refused(error)) => Outcome::Final(Cause::Refused(error)),
+    }
+}
+
+fn not_now(status: u16, said: Option<ErrorResponse>, retry_after: Option<Duration>) -> Outcome {
+    Outcome::NotNow { cause: Cause::PutOff { status, said, retry_after }, retry_after }
+}
+
+fn error_response(said: Unanswered) -> Option<ErrorResponse> {
+    match said {
+        Unanswered::Refused(error) => Some(error),
+        Unanswered::NotOauth(_) => None,
+    }
+}
+
+/// Seconds or an HTTP date (RFC 9110, section 10.2.3).
+fn read_retry_after(text: &str) -> Option<Duration> {
+    match text.trim().parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => Some(httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::now()).unwrap_or_default()),
+    }
+}
+
+/// The host of a Location, which may be relative (server-replies: django-oauth-toolkit).
+fn target_host(location: Option<&str>) -> String {
+    let Some(location) = location else { return "nowhere (no Location)".to_owned() };
+    match location.split_once("//") {
+        Some((_, rest)) => {
+            let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+            authority.rsplit('@').next().unwrap_or(authority).to_owned()
+        }
+        None => format!("another path of the same host, {}", location.split(['?', '#']).next().unwrap_or("")),
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSent(reason) | Self::NoAnswer(reason) | Self::Misconfigured(reason) => write!(f, "{reason}"),
+            Self::PutOff { status, said, .. } => {
+                write!(f, "HTTP status {status}")?;
+                said.as_ref().map_or(Ok(()), |error| write!(f, ": {error}"))
+            }
+            Self::Refused(error) => write!(f, "{error}"),
+            Self::Redirected { status, to } => write!(f, "HTTP status {status}: a redirect to {to}"),
+            Self::NotOauth { status, kind } => write!(f, "HTTP status {status} with {kind}: not an OAuth answer"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_both_forms_of_retry_after() {
+        assert_eq!(read_retry_after(" 7 "), Some(Duration::from_secs(7)));
+        assert_eq!(read_retry_after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
+        assert_eq!(read_retry_after("soon"), None);
+    }
+
+    #[test]
+    fn names_a_redirect_s_host_only() {
+        for (location, host) in [
+            (Some("https://user:pass@login.example.org/x?token=1"), "login.example.org"),
+            (Some("//example.org"), "example.org"),
+            (Some("/o/token/?a=b"), "another path of the same host, /o/token/"),
+            (None, "nowhere (no Location)"),
+        ] {
+            assert_eq!(target_host(location), host);
+        }
+    }
+}

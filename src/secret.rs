@@ -1,0 +1,33 @@
+//! Text that can't be printed by accident.
+//!
+//! A `Secret` has no `Display`, `Clone`, `Serialize` or telling `Debug`; the one way to its text
+//! is [`Secret::expose`], and a lint (`clippy::disallowed_methods`, .ci/clippy.toml) asks every
+//! caller for a written reason.
+
+use std::fmt;
+
+/// A refresh token, an access token, a client secret, or text that holds one of them.
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The only door. Each use says, in its lint exception, where the text goes.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether both hold the same text.
+    #[expect(clippy::disallowed_methods, reason = "compared, not shown")]
+    pub fn is_same(&self, other: &Secret) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[masked]")
+    }
+}

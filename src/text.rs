@@ -1,0 +1,97 @@
+//! From the bytes of a file that a person, an editor or PowerShell made to text, and from an
+//! offset in that text to the line and column that a person looks for. Pure.
+
+use std::fmt;
+
+/// Where in a text, both counted from 1; the column in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    line: usize,
+    column: usize,
+}
+
+impl Position {
+    /// The position of the byte `offset` of `text`; an offset past the end is the end.
+    pub fn of(text: &str, offset: usize) -> Self {
+        let before = &text.as_bytes()[..offset.min(text.len())];
+        let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        Self {
+            line: before.iter().filter(|&&byte| byte == b'\n').count() + 1,
+            column: String::from_utf8_lossy(&before[line_start..]).chars().count() + 1,
+        }
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}", self.line, self.column)
+    }
+}
+
+/// The bytes are not text in the encoding that they start as.
+#[derive(Debug, PartialEq)]
+pub struct NotText {
+    pub encoding: &'static str,
+    pub position: Position,
+}
+
+/// Decodes UTF-8 with or without a byte order mark, and UTF-16 with one: what PowerShell 5's `>`
+/// writes (UTF-16 LE) and Notepad may (UTF-8 with BOM).
+pub fn decode(bytes: &[u8]) -> Result<String, NotText> {
+    match bytes {
+        [0xFF, 0xFE, rest @ ..] => decode_utf16(rest, u16::from_le_bytes),
+        [0xFE, 0xFF, rest @ ..] => decode_utf16(rest, u16::from_be_bytes),
+        [0xEF, 0xBB, 0xBF, rest @ ..] => decode_utf8(rest),
+        _ => decode_utf8(bytes),
+    }
+}
+
+fn decode_utf8(bytes: &[u8]) -> Result<String, NotText> {
+    std::str::from_utf8(bytes).map(str::to_owned).map_err(|fault| NotText {
+        encoding: "UTF-8",
+        position: Position::of(&String::from_utf8_lossy(bytes), fault.valid_up_to()),
+    })
+}
+
+fn decode_utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, NotText> {
+    let (pairs, odd) = bytes.as_chunks::<2>();
+    let mut text = String::with_capacity(pairs.len());
+    let fault_at_end = |text: &str| NotText {
+        encoding: "UTF-16",
+        position: Position::of(text, text.len()),
+    };
+    for character in char::decode_utf16(pairs.iter().map(|&pair| unit(pair))) {
+        match character {
+            Ok(character) => text.push(character),
+            Err(_) => return Err(fault_at_end(&text)),
+        }
+    }
+    if odd.is_empty() { Ok(text) } else { Err(fault_at_end(&text)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decodes_what_windows_writes() {
+        assert_eq!(decode(b"\xEF\xBB\xBF{}").unwrap(), "{}");
+        assert_eq!(decode(b"\xFF\xFE{\0\xE9\0}\0").unwrap(), "{é}");
+        assert_eq!(decode(b"\xFE\xFF\0{\0}").unwrap(), "{}");
+        assert_eq!(decode(b"\xFF\xFE\x3D\xD8\x00\xDE").unwrap(), "😀");
+    }
+
+    #[test]
+    fn says_where_text_ends() {
+        let fault = decode(b"{\n \xFF}").unwrap_err();
+        assert_eq!((fault.encoding, fault.position.to_string()), ("UTF-8", "line 2, column 2".into()));
+        assert_eq!(decode(b"\xFF\xFE{\0}").unwrap_err().encoding, "UTF-16");
+        assert_eq!(decode(b"\xFF\xFE\0\xD8").unwrap_err().encoding, "UTF-16");
+    }
+
+    #[test]
+    fn columns_are_characters() {
+        assert_eq!(Position::of("é,x", 3).to_string(), "line 1, column 3");
+        assert_eq!(Position::of("a\nb", 99).to_string(), "line 2, column 2");
+    }
+}

@@ -1,0 +1,449 @@
+//! The token file on disk: lock, read, draft, commit, recovery.
+//!
+//!     TOKENS        symlinks resolved first; the link itself survives
+//!     TOKENS.lock   empty, a kernel lock, never deleted, never stolen by age
+//!     TOKENS.new    the draft
+//!
+//! The lock is a file of its own, since a lock on TOKENS would be a lock on the file that the
+//! commit replaces. It is held from before the read that decides until the commit has ended, and
+//! the kernel releases it with the process. It blocks other runs only: readers never lock, and see
+//! the old file or the new one.
+//!
+//! A draft goes through these states, and dies in any of them without harm:
+//!
+//! * *created*: empty, mode 0600; then it gets the owner, group and mode of TOKENS. Its time of
+//!   access is set to TOKENS's time of modification: the version that it is going to replace.
+//! * *blank*: as many newlines as the new content can need, synced. So a full, read-only or
+//!   forbidden disk is found before the refresh token is spent. A newline can't stand inside a
+//!   JSON string: a draft that is half written, or half on disk, never parses.
+//! * *complete*: the new content, written over the blanks, cut to its length, synced. From here on
+//!   the new refresh token is safe. Whoever holds the lock next promotes a complete draft.
+//! * *committed*: renamed to TOKENS, and the directory synced.
+//!
+//! A blank or partial draft of a dead run is removed by the next one. A complete one is never
+//! thrown away: it is promoted, or, when TOKENS was provably written after it (by a human who
+//! authorized again), set aside as TOKENS.rescue-EPOCHSECONDS, which no run touches.
+//!
+//! Where TOKENS can't be renamed over (a single file that is mounted into a container: `EBUSY`), it
+//! is overwritten in place and synced. The complete draft, dated a century ahead so that nothing in
+//! TOKENS can look newer, is the redo log until that is done.
+
+mod mount;
+#[cfg_attr(unix, path = "token_file/protection_unix.rs")]
+#[cfg_attr(windows, path = "token_file/protection_windows.rs")]
+mod protection;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::{self, File, FileTimes, Metadata, OpenOptions, TryLockError};
+use std::io::{self, IoSlice, Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::secret::Secret;
+use crate::token_set::{LARGEST, Problem, TokenSet};
+
+/// What the new content may need beside the old content and the reply: separators and expiry.
+const DRAFT_MARGIN: usize = 4096;
+
+/// A token file that exists and can be replaced.
+pub struct TokenFile {
+    path: PathBuf,
+}
+
+/// A token file whose lock this run holds.
+pub struct LockedTokenFile {
+    file: TokenFile,
+    _lock: File,
+}
+
+/// A blank draft of a locked token file. Dropped uncommitted, it is removed.
+pub struct Draft<'a> {
+    tokens: &'a TokenFile,
+    path: PathBuf,
+    file: File,
+    directory: protection::Directory,
+    state: State,
+}
+
+#[derive(PartialEq)]
+enum State {
+    Blank,
+    /// Holds tokens, or may: not ours to remove.
+    Kept,
+}
+
+/// What the draft of an earlier, dead run was, and what became of it.
+pub enum Recovery {
+    Nothing,
+    /// It held newer tokens than TOKENS and is now TOKENS.
+    Promoted,
+    /// TOKENS was written after it; it stays at this path.
+    SetAside(PathBuf),
+}
+
+/// A commit that succeeded.
+pub struct Commit {
+    pub stored: TokenSet,
+    /// What did not go as usual, though the tokens are safe.
+    pub warning: Option<Warning>,
+}
+
+pub enum Warning {
+    /// TOKENS is a mount point and was overwritten in place.
+    InPlace,
+    /// The rename is done, but the directory could not be synced.
+    DirectoryNotSynced(io::Error),
+    /// TOKENS is done, but the draft could not be removed.
+    DraftNotRemoved(io::Error),
+}
+
+/// Why a step failed. The variant says what is lost: nothing, but for the last two.
+pub enum Error {
+    Unreadable { why: io::Error },
+    /// Not a file that a rename can replace.
+    NotReplaceable { what: &'static str },
+    NotATokenFile(Problem),
+    Locked { lock: PathBuf, waited: Duration },
+    LockFailed { lock: PathBuf, why: io::Error },
+    DraftFailed { draft: PathBuf, doing: &'static str, why: io::Error },
+    /// TOKENS is mounted by itself, and can't be written.
+    MountNotWritable { why: io::Error },
+    /// The new tokens are in `draft`, complete or not as `doing` tells.
+    NotSaved { draft: PathBuf, doing: &'static str, why: io::Error },
+    /// Someone else wrote other tokens meanwhile; ours are in `rescue`.
+    Superseded { rescue: PathBuf },
+}
+
+impl TokenFile {
+    /// Resolves symlinks, so that the file is replaced and the links stay.
+    pub fn find(given: &Path) -> Result<Self, Error> {
+        // /dev/stdin and /proc/self/fd/0 lead to a file only by chance, and never to its name.
+        if given.starts_with("/dev") || given.starts_with("/proc") {
+            return Err(Error::NotReplaceable { what: "a device, not a file that can be replaced" });
+        }
+        let path = retried(|| fs::canonicalize(given)).map_err(|why| Error::Unreadable { why })?;
+        let metadata = retried(|| fs::metadata(&path)).map_err(|why| Error::Unreadable { why })?;
+        if metadata.is_dir() {
+            return Err(Error::NotReplaceable { what: "a directory, not a file" });
+        }
+        if !metadata.is_file() {
+            return Err(Error::NotReplaceable { what: "not a regular file" });
+        }
+        if protection::has_other_names(&metadata) {
+            return Err(Error::NotReplaceable { what: "a file with other hard links, which a replacement would cut off" });
+        }
+        Ok(Self { path })
+    }
+
+    /// Reads without a lock, as any reader may.
+    pub fn read(&self) -> Result<TokenSet, Error> {
+        let bytes = read_up_to(&self.path, LARGEST + 1).map_err(|why| Error::Unreadable { why })?;
+        TokenSet::parse(&bytes).map_err(Error::NotATokenFile)
+    }
+
+    /// Whether a run is at work on this file, or died at it.
+    pub fn has_draft(&self) -> bool {
+        fs::symlink_metadata(self.beside(".new")).is_ok()
+    }
+
+    /// Waits for the lock, at most `timeout`, and calls `waiting` once if there is a wait.
+    pub fn lock(self, timeout: Duration, waiting: impl FnOnce()) -> Result<LockedTokenFile, Error> {
+        let path = self.beside(".lock");
+        let failed = |why| Error::LockFailed { lock: self.beside(".lock"), why };
+        let lock = retried(|| self.open_lock(&path)).map_err(failed)?;
+        let started = Instant::now();
+        let mut waiting = Some(waiting);
+        let mut pause = Duration::from_millis(1);
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(LockedTokenFile { file: self, _lock: lock }),
+                Err(TryLockError::Error(why)) if why.kind() == io::ErrorKind::Interrupted => continue,
+                Err(TryLockError::Error(why)) => return Err(failed(why)),
+                Err(TryLockError::WouldBlock) => {}
+            }
+            let Some(left) = timeout.checked_sub(started.elapsed()).filter(|left| !left.is_zero()) else {
+                return Err(Error::Locked { lock: path, waited: timeout });
+            };
+            if let Some(waiting) = waiting.take() {
+                waiting();
+            }
+            thread::sleep(pause.min(left));
+            pause = (pause * 2).min(Duration::from_millis(50));
+        }
+    }
+
+    fn open_lock(&self, path: &Path) -> io::Result<File> {
+        // Without O_CREAT first: in a sticky directory that forbids another user's file.
+        match protection::lock_options().open(path) {
+            Err(why) if why.kind() == io::ErrorKind::NotFound => {
+                let lock = protection::lock_options().create(true).open(path)?;
+                protection::share_lock(&retried(|| fs::metadata(&self.path))?, &lock);
+                Ok(lock)
+            }
+            opened => opened,
+        }
+    }
+
+    /// A path beside the resolved token file, with a suffix to its name.
+    fn beside(&self, suffix: &str) -> PathBuf {
+        let mut name = OsString::from(&self.path);
+        name.push(suffix);
+        name.into()
+    }
+
+    fn directory(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("/"))
+    }
+
+    /// A name for tokens that no run may touch.
+    fn rescue_path(&self) -> PathBuf {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+        let taken = |path: &PathBuf| fs::symlink_metadata(path).is_ok();
+        let mut candidates = (now..).map(|seconds| self.beside(&format!(".rescue-{seconds}")));
+        candidates.find(|path| !taken(path)).unwrap_or_else(|| self.beside(".rescue"))
+    }
+
+    /// Puts a complete draft in TOKENS's place.
+    fn promote(&self, draft: &Path, file: &File, content: &Secret) -> io::Result<Option<Warning>> {
+        match replace(draft, &self.path) {
+            Ok(()) => Ok(None),
+            Err(why) if matches!(why.kind(), io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices) => {
+                file.set_modified(SystemTime::now() + Duration::from_secs(100 * 365 * 86_400))?;
+                file.sync_all()?;
+                self.overwrite(content)?;
+                Ok(Some(match retried(|| fs::remove_file(draft)) {
+                    Ok(()) => Warning::InPlace,
+                    Err(why) => Warning::DraftNotRemoved(why),
+                }))
+            }
+            Err(why) => Err(why),
+        }
+    }
+
+    /// One write, with blanks up to the old length: whenever this dies, what stands there is the
+    /// old content or the new one, if need be with blanks behind it.
+    #[expect(clippy::disallowed_methods, reason = "stored in the token file")]
+    fn overwrite(&self, content: &Secret) -> io::Result<()> {
+        let mut tokens = OpenOptions::new().write(true).open(&self.path)?;
+        let content = content.expose().as_bytes();
+        let mut padded = content.to_vec();
+        padded.resize(content.len().max(tokens.metadata()?.len().try_into().unwrap_or(0)), b'\n');
+        tokens.write_all(&padded)?;
+        tokens.set_len(content.len() as u64)?;
+        tokens.sync_all()
+    }
+}
+
+impl LockedTokenFile {
+    /// The decisive read: under the lock.
+    pub fn read(&self) -> Result<TokenSet, Error> {
+        self.file.read()
+    }
+
+    /// Deals with the draft that a dead run left.
+    pub fn recover(&self) -> Result<Recovery, Error> {
+        let path = self.file.beside(".new");
+        let failed = |doing| move |why| Error::DraftFailed { draft: self.file.beside(".new"), doing, why };
+        let metadata = match retried(|| fs::symlink_metadata(&path)) {
+            Ok(metadata) => metadata,
+            Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(Recovery::Nothing),
+            Err(why) => return Err(failed("cannot look for the draft of an earlier run")(why)),
+        };
+        if !metadata.is_file() {
+            let why = io::Error::other("something else has this name");
+            return Err(failed("cannot make the draft")(why));
+        }
+        let bytes = read_up_to(&path, usize::MAX).map_err(failed("cannot read the draft of an earlier run"))?;
+        let content = without_blanks(&bytes);
+        let Ok(drafted) = TokenSet::parse_of_any_size(content) else {
+            retried(|| fs::remove_file(&path)).map_err(failed("cannot remove the draft of an earlier run"))?;
+            return Ok(Recovery::Nothing);
+        };
+        let stored = self.file.read().ok();
+        if stored.as_ref().is_some_and(|stored| stored.has_tokens_of(&drafted)) {
+            retried(|| fs::remove_file(&path)).map_err(failed("cannot remove the draft of an earlier run"))?;
+            return Ok(Recovery::Nothing);
+        }
+        if stored.is_some() && self.was_written_after(&metadata) {
+            let rescue = self.file.rescue_path();
+            replace(&path, &rescue).map_err(failed("cannot set aside the draft of an earlier run"))?;
+            return Ok(Recovery::SetAside(rescue));
+        }
+        self.promote_recovered(&path, content).map_err(failed("cannot promote the draft of an earlier run"))?;
+        Ok(Recovery::Promoted)
+    }
+
+    /// Whether TOKENS is provably newer than a draft: newer than the version that the draft was to
+    /// replace (its time of access), and newer than the draft itself.
+    fn was_written_after(&self, draft: &Metadata) -> bool {
+        let times = || Some((fs::metadata(&self.file.path).ok()?.modified().ok()?, draft.accessed().ok()?, draft.modified().ok()?));
+        times().is_some_and(|(stored, replaced, drafted)| stored > replaced && stored > drafted)
+    }
+
+    fn promote_recovered(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        // The run may have died before it cut or synced the draft.
+        let file = OpenOptions::new().write(true).open(path)?;
+        file.set_len(content.len() as u64)?;
+        file.sync_all()?;
+        let directory = protection::Directory::open(self.file.directory())?;
+        self.file.promote(path, &file, &Secret::new(String::from_utf8_lossy(content)))?;
+        directory.sync()
+    }
+
+    /// Proves, before the refresh token is spent, that `stored` and a reply of up to
+    /// `largest_reply` bytes can be saved here.
+    pub fn draft(&self, stored: &TokenSet, largest_reply: usize) -> Result<Draft<'_>, Error> {
+        let path = self.file.beside(".new");
+        let failed = |doing| move |why| Error::DraftFailed { draft: self.file.beside(".new"), doing, why };
+        let tokens = retried(|| fs::metadata(&self.file.path)).map_err(|why| Error::Unreadable { why })?;
+        let directory = protection::Directory::open(self.file.directory()).map_err(failed("cannot open its directory"))?;
+        if mount::is_mount_point(&self.file.path, &tokens, &directory) {
+            let opened = OpenOptions::new().write(true).open(&self.file.path);
+            opened.map_err(|why| Error::MountNotWritable { why })?;
+        }
+        let file = protection::draft_options().open(&path).map_err(failed("cannot make the draft"))?;
+        let mut draft = Draft { tokens: &self.file, path, file, directory, state: State::Blank };
+        if let Ok(modified) = tokens.modified() {
+            // Where a file system can't, recovery promotes: the safe side.
+            let _ = draft.file.set_times(FileTimes::new().set_accessed(modified));
+        }
+        protection::copy(&tokens, &draft.file).map_err(failed("cannot give the draft the owner and mode of the token file"))?;
+        let size = stored.document_length() + largest_reply + DRAFT_MARGIN;
+        draft.fill(size).map_err(failed("cannot reserve space in the draft"))?;
+        Ok(draft)
+    }
+}
+
+impl Draft<'_> {
+    fn fill(&mut self, size: usize) -> io::Result<()> {
+        // One buffer many times in one system call, not a megabyte of memory.
+        let blanks = [b'\n'; 32 << 10];
+        let mut slices = vec![IoSlice::new(&blanks); size.div_ceil(blanks.len())];
+        let mut rest = slices.as_mut_slice();
+        while !rest.is_empty() {
+            match self.file.write_vectored(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => IoSlice::advance_slices(&mut rest, written),
+                Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
+                Err(why) => return Err(why),
+            }
+        }
+        self.file.sync_all()?;
+        retried(|| self.file.rewind())
+    }
+
+    /// Saves what `refreshed` makes of the token set that was sent. Between this call and the
+    /// sync of the complete draft there is nothing but a write and a truncation.
+    pub fn commit(mut self, sent: &TokenSet, refreshed: impl Fn(&TokenSet) -> TokenSet) -> Result<Commit, Error> {
+        self.state = State::Kept;
+        let mut new = refreshed(sent);
+        self.complete(&new)?;
+        // Nobody who uses the lock wrote meanwhile; an editor or a human may have.
+        match self.tokens.read() {
+            Ok(now) if !now.refresh_token().is_same(sent.refresh_token()) => return Err(self.set_aside()),
+            Ok(now) if !now.is_same_document(sent) => {
+                new = refreshed(&now);
+                retried(|| self.file.rewind()).map_err(self.not_saved("cannot rewrite the draft"))?;
+                self.complete(&new)?;
+            }
+            Ok(_) => {}
+            Err(Error::NotATokenFile(_)) => return Err(self.set_aside()),
+            // Deleted meanwhile: there is nothing of anyone's to keep.
+            Err(Error::Unreadable { why }) if why.kind() == io::ErrorKind::NotFound => {}
+            Err(Error::Unreadable { why }) => return Err(self.not_saved("cannot read the token file again")(why)),
+            Err(other) => return Err(other),
+        }
+        let promoted = self.tokens.promote(&self.path, &self.file, &new.document());
+        let mut warning = promoted.map_err(self.not_saved("cannot replace the token file"))?;
+        if let Err(why) = self.directory.sync() {
+            warning.get_or_insert(Warning::DirectoryNotSynced(why));
+        }
+        Ok(Commit { stored: new, warning })
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "stored in the draft")]
+    fn complete(&mut self, new: &TokenSet) -> Result<(), Error> {
+        let document = new.document();
+        let content = document.expose().as_bytes();
+        self.file.write_all(content).map_err(self.not_saved("cannot write the draft"))?;
+        retried(|| self.file.set_len(content.len() as u64)).map_err(self.not_saved("cannot cut the draft to its length"))?;
+        retried(|| self.file.sync_all()).map_err(self.not_saved("cannot sync the draft"))
+    }
+
+    fn not_saved(&self, doing: &'static str) -> impl FnOnce(io::Error) -> Error + use<> {
+        let draft = self.path.clone();
+        move |why| Error::NotSaved { draft, doing, why }
+    }
+
+    fn set_aside(&self) -> Error {
+        let rescue = self.tokens.rescue_path();
+        match replace(&self.path, &rescue) {
+            // A rescue copy that the directory forgets in a power cut is still better than none.
+            Ok(()) => {
+                let _ = self.directory.sync();
+                Error::Superseded { rescue }
+            }
+            Err(why) => self.not_saved("someone else wrote the token file meanwhile, and the draft cannot be set aside")(why),
+        }
+    }
+}
+
+impl Drop for Draft<'_> {
+    fn drop(&mut self) {
+        if self.state == State::Blank {
+            // The next run removes a blank draft if this one can't.
+            let _ = retried(|| fs::remove_file(&self.path));
+        }
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InPlace => f.write_str("the token file is a mount point and was overwritten in place; mount its directory instead"),
+            Self::DirectoryNotSynced(why) => write!(f, "saved, but its directory could not be synced: {why}"),
+            Self::DraftNotRemoved(why) => write!(f, "saved in place, but the draft could not be removed: {why}"),
+        }
+    }
+}
+
+/// Renames over `to`. On Windows a scanner may hold either file open for a moment.
+fn replace(from: &Path, to: &Path) -> io::Result<()> {
+    let patience = Instant::now() + Duration::from_secs(2);
+    loop {
+        match retried(|| fs::rename(from, to)) {
+            Err(why) if protection::is_passing(&why) && Instant::now() < patience => thread::sleep(Duration::from_millis(20)),
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Reads a file, but not more than `limit` bytes of it.
+fn read_up_to(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A draft's content without the blanks that follow its final newline.
+fn without_blanks(bytes: &[u8]) -> &[u8] {
+    let end = bytes.trim_ascii_end().len();
+    let newline = match bytes[end..] {
+        [b'\r', b'\n', ..] => 2,
+        [b'\n', ..] => 1,
+        _ => 0,
+    };
+    &bytes[..end + newline]
+}
+
+/// Repeats what a signal interrupted, where std does not.
+fn retried<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match operation() {
+            Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
+}

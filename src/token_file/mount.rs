@@ -1,0 +1,49 @@
+//! Whether the token file is a mount of its own: a single file mounted into a container. Such a
+//! file can't be renamed over, and may be read-only in a directory that is not; this must be known
+//! before the refresh token is spent.
+
+use std::fs::{self, Metadata};
+use std::path::Path;
+
+use super::protection::{self, Directory};
+
+/// True if the file lies on another device than its directory, or the kernel lists its path among
+/// this process's mounts (the same file system, bound to itself). Without /proc only the first
+/// is seen; the commit copes with either.
+pub fn is_mount_point(path: &Path, tokens: &Metadata, directory: &Directory) -> bool {
+    protection::device(tokens) != directory.device || is_listed(path)
+}
+
+fn is_listed(path: &Path) -> bool {
+    let Ok(table) = fs::read("/proc/self/mountinfo") else { return false };
+    let wanted = escaped(path.as_os_str().as_encoded_bytes());
+    table.split(|&byte| byte == b'\n').any(|line| line.split(|&byte| byte == b' ').nth(4) == Some(&wanted))
+}
+
+/// A path as proc(5) writes it: space, tab, newline and backslash in octal.
+fn escaped(path: &[u8]) -> Vec<u8> {
+    let mut escaped = Vec::with_capacity(path.len());
+    for &byte in path {
+        match byte {
+            b' ' | b'\t' | b'\n' | b'\\' => escaped.extend(format!("\\{byte:03o}").bytes()),
+            _ => escaped.push(byte),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_as_the_kernel_does() {
+        assert_eq!(escaped(b"/a b\\\xFF"), b"/a\\040b\\134\xFF");
+    }
+
+    #[test]
+    fn finds_a_mount_that_is_there() {
+        assert_eq!(is_listed(Path::new("/proc")), cfg!(target_os = "linux"));
+        assert!(!is_listed(Path::new("/proc/nothing")));
+    }
+}

@@ -1,0 +1,79 @@
+//! What keeps others out, on Unix: owner, group and mode. The draft has those of the token file
+//! before it holds a token; ACLs and extended attributes are not carried over.
+
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
+use std::path::Path;
+
+/// The directory of the token file, opened before the commit that syncs it.
+pub struct Directory {
+    handle: File,
+    pub device: u64,
+}
+
+impl Directory {
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let handle = File::open(path)?;
+        let device = super::retried(|| handle.metadata())?.dev();
+        Ok(Self { handle, device })
+    }
+
+    pub fn sync(&self) -> io::Result<()> {
+        super::retried(|| self.handle.sync_all())
+    }
+}
+
+/// Creates the draft, and nothing else: an existing file or link is an error.
+pub fn draft_options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    options
+}
+
+/// Opens the lock file; NFS needs write access for an exclusive lock (flock(2)).
+pub fn lock_options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    options
+}
+
+/// Lets those lock who may write the token file. Best effort: who can't open the lock is told.
+pub fn share_lock(tokens: &Metadata, lock: &File) {
+    let _ = copy_owner(tokens, lock);
+    let _ = lock.set_permissions(Permissions::from_mode(tokens.mode() & 0o666 | 0o600));
+}
+
+/// Gives `file` the owner, group and mode of the token file, in this order: a change of owner
+/// clears mode bits.
+pub fn copy(tokens: &Metadata, file: &File) -> io::Result<()> {
+    copy_owner(tokens, file)?;
+    if tokens.mode() & 0o7777 != 0o600 {
+        super::retried(|| file.set_permissions(Permissions::from_mode(tokens.mode() & 0o7777)))?;
+    }
+    Ok(())
+}
+
+fn copy_owner(tokens: &Metadata, file: &File) -> io::Result<()> {
+    let own = super::retried(|| file.metadata())?;
+    let changed = |wanted: u32, own: u32| (wanted != own).then_some(wanted);
+    match (changed(tokens.uid(), own.uid()), changed(tokens.gid(), own.gid())) {
+        (None, None) => Ok(()),
+        (user, group) => super::retried(|| fchown(file, user, group)),
+    }
+}
+
+/// Whether a rename over this name would cut the file's other names off.
+pub fn has_other_names(tokens: &Metadata) -> bool {
+    tokens.nlink() > 1
+}
+
+/// No failure to rename passes by itself here.
+pub fn is_passing(_why: &io::Error) -> bool {
+    false
+}
+
+/// The device that a file is on.
+pub fn device(metadata: &fs::Metadata) -> u64 {
+    metadata.dev()
+}

@@ -1,0 +1,589 @@
+//! How a test runs the program that ships.
+//!
+//! A [`Workspace`] is a fresh directory; a [`Program`] is a command in it, with an environment of
+//! which the test knows every variable; an [`Outcome`] is all that the run left behind. The
+//! program is the file that `DOCUSIGN_REFRESH_BINARY` names, or else the one that `make` builds.
+//! A Windows program is run by the command in `DOCUSIGN_REFRESH_RUNNER` (`wine`, say).
+//!
+//! Each run has `RUST_LOG=trace` and `RUST_BACKTRACE=full` set, so that a library that logs has
+//! its chance to leak, and each outcome is searched for secrets (see `canary`):
+//! - standard error never holds any;
+//! - standard output holds none but tokens that are stored in the token file, and those only
+//!   after `--print` was told to print tokens;
+//! - on disk they are in the files that the test wrote itself, in the drafts of these
+//!   (`NAME.new`, `NAME.rescue-…`), and in no other file of the workspace.
+//!
+//! A failed test shows the whole outcome and keeps the directory. A run that hangs is killed
+//! after two minutes.
+
+use crate::canary;
+use crate::pattern::{Span, Visible};
+use crate::token_server::{Authority, Leaf, Protection, Record, TokenServer};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
+use std::io::{Read, Write as _};
+#[cfg(unix)]
+use std::os::unix::fs::symlink;
+#[cfg(windows)]
+use std::os::windows::fs::symlink_file as symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, SystemTime};
+use std::{env, fs, thread};
+
+/// The token file, unless a test says otherwise.
+pub const TOKEN_FILE: &str = "docusign.json";
+
+/// The client that the usual environment names.
+pub const CLIENT_ID: &str = "5f2a7c1e-0d2b-4b6e-9a53-3c1d2e4f5a6b";
+pub const CLIENT_SECRET: &str = "Canary7-c4b1-4e0a-8f55-9d7e21a60b3f";
+
+/// Longer than the program's own time-out and its lock's together.
+const HANG: Duration = Duration::from_secs(120);
+
+static AUTHORITY: LazyLock<Authority> = LazyLock::new(Authority::new);
+
+/// TLS by the authority that every workspace trusts.
+pub fn tls(leaf: Leaf) -> Protection {
+    AUTHORITY.protect(leaf)
+}
+
+/// The program under test. A suite without it has nothing to say.
+pub fn binary() -> &'static Path {
+    static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
+        let built = concat!(env!("CARGO_MANIFEST_DIR"), "/target/dist/docusign-refresh");
+        let path = env::var_os("DOCUSIGN_REFRESH_BINARY").unwrap_or_else(|| built.into());
+        let path = fs::canonicalize(&path);
+        path.unwrap_or_else(|error| panic!("{built}: {error}: run `make` first"))
+    });
+    &BINARY
+}
+
+/// The systems that a case can be for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum System {
+    Unix,
+    Windows,
+}
+
+/// The system that the program under test was built for, which under wine is not the test's own.
+pub fn system() -> System {
+    match binary().extension() {
+        Some(extension) if extension == "exe" => System::Windows,
+        _ => System::Unix,
+    }
+}
+
+/// A fresh directory, with the authority's certificate beside it.
+pub struct Workspace {
+    root: PathBuf,
+    given: BTreeMap<String, Vec<u8>>,
+    links: BTreeSet<String>,
+    afterwards: Afterwards,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Afterwards {
+    Remove,
+    Keep,
+}
+
+impl Workspace {
+    /// The name is for the human who has to look into the directory.
+    pub fn new(name: &str) -> Workspace {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let process = std::process::id();
+        let root =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.{process}.{number}"));
+        fs::create_dir_all(root.join("work")).expect("create a workspace");
+        let root = fs::canonicalize(root).expect("resolve the workspace");
+        AUTHORITY.write_pem(&root.join("ca.pem"));
+        Workspace {
+            root,
+            given: BTreeMap::new(),
+            links: BTreeSet::new(),
+            afterwards: Afterwards::Remove,
+        }
+    }
+
+    /// Where the program runs.
+    pub fn directory(&self) -> PathBuf {
+        self.root.join("work")
+    }
+
+    /// The certificate of the authority behind `tls`.
+    pub fn ca_file(&self) -> PathBuf {
+        self.root.join("ca.pem")
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory().join(name)
+    }
+
+    /// Writes a file that may hold secrets, with the directories above it.
+    pub fn give(&mut self, name: &str, content: impl Into<Vec<u8>>) {
+        let path = self.path(name);
+        let content = content.into();
+        let above = path.parent().expect("a file is in a directory");
+        fs::create_dir_all(above).expect("create a directory in the workspace");
+        fs::write(path, &content).expect("write a file into the workspace");
+        self.given.insert(name.to_owned(), content);
+    }
+
+    /// Makes a symbolic link.
+    pub fn link(&mut self, name: &str, target: &str) {
+        symlink(target, self.path(name)).expect("make a link in the workspace");
+        self.links.insert(name.to_owned());
+    }
+
+    /// The files given, as they were.
+    pub fn given(&self) -> &BTreeMap<String, Vec<u8>> {
+        &self.given
+    }
+
+    /// Every file there is now, by its name relative to the directory. A link that leads nowhere
+    /// reads as empty.
+    pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        let mut directories = vec![self.directory()];
+        while let Some(directory) = directories.pop() {
+            for entry in fs::read_dir(directory).expect("list the workspace") {
+                let path = entry.expect("list the workspace").path();
+                if path.is_dir() {
+                    directories.push(path);
+                    continue;
+                }
+                let name = path.strip_prefix(self.directory()).expect("it is below");
+                let name = name.to_string_lossy().replace('\\', "/");
+                files.insert(name, fs::read(path).unwrap_or_default());
+            }
+        }
+        files
+    }
+
+    /// The content of one file.
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        let path = self.path(name);
+        fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// Leaves the directory behind for a human to look at.
+    pub fn keep(&mut self) {
+        self.afterwards = Afterwards::Keep;
+    }
+
+    /// The program, to be run here, with no variable set but the two of the module's head.
+    pub fn program(&self) -> Program<'_> {
+        Program {
+            workspace: self,
+            wrapper: Vec::new(),
+            args: Vec::new(),
+            environment: ["RUST_LOG=trace", "RUST_BACKTRACE=full"]
+                .into_iter()
+                .filter_map(|variable| variable.split_once('='))
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+            stdin: Vec::new(),
+        }
+    }
+}
+
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        if self.afterwards == Afterwards::Remove && !thread::panicking() {
+            let _ = fs::remove_dir_all(&self.root);
+        }
+    }
+}
+
+/// A command line that has not been run yet.
+#[derive(Clone)]
+pub struct Program<'w> {
+    workspace: &'w Workspace,
+    wrapper: Vec<OsString>,
+    args: Vec<OsString>,
+    environment: BTreeMap<OsString, OsString>,
+    stdin: Vec<u8>,
+}
+
+impl<'w> Program<'w> {
+    pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    pub fn environment(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.environment.insert(name.into(), value.into());
+        self
+    }
+
+    pub fn without(mut self, name: impl AsRef<OsStr>) -> Self {
+        self.environment.remove(name.as_ref());
+        self
+    }
+
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = bytes.into();
+        self
+    }
+
+    /// The usual environment: this server, the usual client, the authority of the tests.
+    pub fn refreshing_at(self, server: &TokenServer) -> Self {
+        let ca_file = self.workspace.ca_file();
+        self.environment("DOCUSIGN_TOKEN_ENDPOINT", server.endpoint())
+            .environment("DOCUSIGN_CLIENT_ID", CLIENT_ID)
+            .environment("DOCUSIGN_CLIENT_SECRET", CLIENT_SECRET)
+            .environment("SSL_CERT_FILE", ca_file)
+    }
+
+    /// Runs the program as the last arguments of another (`strace`, `valgrind`).
+    pub fn under<A: Into<OsString>>(mut self, wrapper: impl IntoIterator<Item = A>) -> Self {
+        self.wrapper = wrapper.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Starts the program and leaves it running.
+    pub fn start(self) -> Running<'w> {
+        let mut words = self.wrapper.clone();
+        let runner = env::var("DOCUSIGN_REFRESH_RUNNER").unwrap_or_default();
+        words.extend(runner.split_whitespace().map(OsString::from));
+        words.push(binary().into());
+        words.extend(self.args.iter().cloned());
+
+        let mut command = Command::new(&words[0]);
+        command
+            .args(&words[1..])
+            .current_dir(self.workspace.directory())
+            .env_clear()
+            .envs(inherited(&runner))
+            .envs(&self.environment)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let start = SystemTime::now();
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("start {}: {error}", words[0].display()));
+
+        // A program that exits without reading all of its input is no fault of the test's.
+        let mut stdin = child.stdin.take().expect("it is piped");
+        let input = self.stdin.clone();
+        thread::spawn(move || stdin.write_all(&input));
+        Running {
+            stdout: collect(child.stdout.take().expect("it is piped")),
+            stderr: collect(child.stderr.take().expect("it is piped")),
+            child,
+            start,
+            program: self,
+            words,
+        }
+    }
+
+    /// Runs the program to its end, and fails the test if it leaked a secret.
+    pub fn run(self) -> Outcome {
+        self.start().wait()
+    }
+}
+
+/// What the program can't do without where it is not a plain Unix program: wine finds its files
+/// by `HOME` and `PATH`, and sockets on Windows need `SystemRoot`.
+fn inherited(runner: &str) -> Vec<(&'static str, OsString)> {
+    let names: &[&str] = if cfg!(windows) {
+        &["SystemRoot"]
+    } else if runner.is_empty() {
+        &[]
+    } else {
+        &["HOME", "PATH", "WINEPREFIX", "WINEDEBUG"]
+    };
+    let set = |name: &&'static str| Some((*name, env::var_os(name)?));
+    names.iter().filter_map(set).collect()
+}
+
+/// Reads a stream to its end, on a thread of its own.
+fn collect(mut stream: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes);
+        sender.send(bytes)
+    });
+    receiver
+}
+
+/// The program while it runs.
+pub struct Running<'w> {
+    program: Program<'w>,
+    words: Vec<OsString>,
+    child: Child,
+    stdout: Receiver<Vec<u8>>,
+    stderr: Receiver<Vec<u8>>,
+    start: SystemTime,
+}
+
+impl Running<'_> {
+    /// Ends the program as no handler can prevent.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("kill the program");
+    }
+
+    /// Waits for the end, and fails the test if a secret was leaked on the way.
+    pub fn wait(self) -> Outcome {
+        let outcome = self.observe();
+        let leaks = outcome.leaks();
+        assert!(leaks.is_empty(), "{}", outcome.report(&leaks));
+        outcome
+    }
+
+    /// Waits for the end, and leaves the judgement to the caller.
+    pub fn observe(mut self) -> Outcome {
+        let stderr = self.stderr.recv_timeout(HANG);
+        let stdout = self.stdout.recv_timeout(HANG);
+        let hung = stderr.is_err() || stdout.is_err();
+        if hung {
+            self.kill();
+        }
+        let status = self.child.wait().expect("wait for the program");
+        let end = SystemTime::now();
+        let workspace = self.program.workspace;
+        let outcome = Outcome {
+            status,
+            stdout: stdout.unwrap_or_default(),
+            stderr: stderr.unwrap_or_default(),
+            files: workspace.files(),
+            span: Span {
+                start: self.start,
+                end,
+            },
+            given: workspace
+                .given
+                .keys()
+                .chain(&workspace.links)
+                .cloned()
+                .collect(),
+            command: self.words,
+            args: self.program.args,
+            environment: self.program.environment,
+            directory: workspace.directory(),
+            stdin: self.program.stdin,
+        };
+        assert!(
+            !hung,
+            "{}",
+            outcome.report(&[format!("killed after {HANG:?}")])
+        );
+        outcome
+    }
+}
+
+/// All that a run left behind.
+pub struct Outcome {
+    pub status: ExitStatus,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+    /// The workspace afterwards.
+    pub files: BTreeMap<String, Vec<u8>>,
+    pub span: Span,
+    /// The names of the files and links that the test made.
+    given: BTreeSet<String>,
+    command: Vec<OsString>,
+    args: Vec<OsString>,
+    environment: BTreeMap<OsString, OsString>,
+    directory: PathBuf,
+    stdin: Vec<u8>,
+}
+
+impl Outcome {
+    /// Fails the test unless the program exited with this code.
+    pub fn expect_exit(self, code: i32) -> Outcome {
+        if self.status.code() != Some(code) {
+            panic!("{}", self.report(&[format!("wanted exit code {code}")]));
+        }
+        self
+    }
+
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+
+    pub fn stdout(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// Every place at which there is a secret that does not belong there.
+    pub fn leaks(&self) -> Vec<String> {
+        let mut printed = self.stdout.clone();
+        for token in self.printable_tokens() {
+            while let Some(at) = canary::position(&printed, token.as_bytes()) {
+                printed.drain(at..at + token.len());
+            }
+        }
+        let streams = [
+            ("standard output".to_owned(), &printed),
+            ("standard error".to_owned(), &self.stderr),
+        ];
+        let files = self
+            .files
+            .iter()
+            .filter(|(name, _)| !self.may_hold_secrets(name))
+            .map(|(name, content)| (name.clone(), content));
+        streams
+            .into_iter()
+            .chain(files)
+            .filter_map(|(place, bytes)| {
+                let leak = canary::find(bytes)?;
+                Some(format!(
+                    "a secret {} in {place}: {}",
+                    leak.form, leak.context
+                ))
+            })
+            .collect()
+    }
+
+    /// The tokens that were asked for. That none is printed which is not stored is part of the
+    /// program's promise.
+    fn printable_tokens(&self) -> Vec<String> {
+        let asked = self
+            .args
+            .iter()
+            .zip(self.args.iter().skip(1).map(Some).chain([None]));
+        let asked =
+            asked.filter_map(|(arg, next)| match arg.to_str()?.strip_prefix("--print")? {
+                "" => next?.to_str(),
+                value => value.strip_prefix('='),
+            });
+        let tokens = ["access-token", "refresh-token", "header", "tokens"];
+        if !asked.last().is_some_and(|what| tokens.contains(&what)) {
+            return Vec::new();
+        }
+        let stored = self.given.iter().filter_map(|name| self.files.get(name));
+        let members = stored
+            .filter_map(|content| serde_json::from_slice(content).ok())
+            .flat_map(|members: serde_json::Map<String, serde_json::Value>| members);
+        members
+            .filter(|(name, _)| name == "access_token" || name == "refresh_token")
+            .filter_map(|(_, value)| value.as_str().map(str::to_owned))
+            .filter(|token| !token.is_empty())
+            .collect()
+    }
+
+    fn may_hold_secrets(&self, name: &str) -> bool {
+        self.given.iter().any(|given| {
+            name.strip_prefix(given.as_str()).is_some_and(|suffix| {
+                suffix.is_empty() || suffix == ".new" || suffix.starts_with(".rescue-")
+            })
+        })
+    }
+
+    /// Everything that helps to understand a failure, and how to repeat it.
+    pub fn report(&self, faults: &[String]) -> String {
+        let mut text = String::from("\n");
+        for fault in faults {
+            let _ = writeln!(text, "- {}", fault.trim_end());
+        }
+        let command: Vec<String> = self.command.iter().map(|word| quoted(word)).collect();
+        let _ = writeln!(text, "command: {}", command.join(" "));
+        let _ = writeln!(text, "directory: {}", self.directory.display());
+        let _ = writeln!(text, "environment:");
+        for (name, value) in &self.environment {
+            let _ = writeln!(text, "    {}={}", name.display(), quoted(value));
+        }
+        if !self.stdin.is_empty() {
+            let _ = write!(text, "standard input:\n{}", Visible(&self.stdin));
+        }
+        let _ = writeln!(text, "status: {}", self.status);
+        let _ = write!(text, "standard output:\n{}", Visible(&self.stdout));
+        let _ = write!(text, "standard error:\n{}", Visible(&self.stderr));
+        for (name, content) in &self.files {
+            let _ = write!(text, "{name} afterwards:\n{}", Visible(content));
+        }
+        text
+    }
+}
+
+/// The word as a shell needs it.
+fn quoted(word: &OsStr) -> String {
+    let word = word.to_string_lossy();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,+@%".contains(&byte);
+    if !word.is_empty() && word.bytes().all(plain) {
+        word.into_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// What a server has seen, for a report.
+pub fn report_of(record: &Record) -> String {
+    let mut text = format!("server: {} connections\n", record.connections);
+    for failure in &record.failed_handshakes {
+        let _ = writeln!(text, "failed handshake: {failure}");
+    }
+    for request in &record.requests {
+        let mut lines = request.line.clone();
+        for line in request.fields.iter().map(String::as_str).chain([""]) {
+            let _ = write!(lines, "\n{line}");
+        }
+        let body = String::from_utf8_lossy(&request.body);
+        let _ = write!(lines, "\n{body}");
+        let _ = write!(text, "request:\n{}", Visible(lines.as_bytes()));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEW: &str = r#"{"access_token": "Canary7-a", "refresh_token": "Canary7-r"}"#;
+
+    /// How many leaks there are in a run of these arguments with these streams and this file.
+    fn leaks(args: &str, stdout: &str, stderr: &str, file: &str) -> usize {
+        let files = [(TOKEN_FILE, NEW), (file, "Canary7")];
+        let outcome = Outcome {
+            status: ExitStatus::default(),
+            stdout: stdout.into(),
+            stderr: stderr.into(),
+            files: files
+                .map(|(name, text)| (name.to_owned(), text.into()))
+                .into(),
+            span: Span {
+                start: SystemTime::now(),
+                end: SystemTime::now(),
+            },
+            given: BTreeSet::from([TOKEN_FILE.to_owned()]),
+            command: Vec::new(),
+            args: args.split_whitespace().map(OsString::from).collect(),
+            environment: BTreeMap::new(),
+            directory: PathBuf::new(),
+            stdin: Vec::new(),
+        };
+        outcome.leaks().len()
+    }
+
+    #[test]
+    fn tokens_are_printed_only_when_asked_for() {
+        let draft = "docusign.json.new";
+        assert_eq!(leaks("", "", "", draft), 0);
+        assert_eq!(leaks("", "Canary7-a", "", draft), 1);
+        assert_eq!(leaks("--print status", "Canary7-a", "", draft), 1);
+        assert_eq!(leaks("--print header", "Bearer Canary7-a", "", draft), 0);
+        assert_eq!(leaks("--print=tokens", "Canary7-a Canary7-r", "", draft), 0);
+        assert_eq!(
+            leaks("--print tokens", "Canary7-a Canary7-old", "", draft),
+            1
+        );
+        assert_eq!(leaks("--print tokens", "Canary7-a", "Canary7-a", draft), 1);
+    }
+
+    #[test]
+    fn secrets_are_on_disk_only_where_they_belong() {
+        assert_eq!(leaks("", "", "", "docusign.json.rescue-17"), 0);
+        assert_eq!(leaks("", "", "", "docusign.json.lock"), 1);
+        assert_eq!(leaks("", "", "", "docusign.json.newer"), 1);
+        assert_eq!(leaks("", "", "", "docusign.log"), 1);
+    }
+}

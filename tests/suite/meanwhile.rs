@@ -1,0 +1,211 @@
+//! What others see, and do, while a request is under way.
+//!
+//! The server calls back at the moment when it has the whole request and has not answered: the
+//! refresh token may be spent, and nothing new is stored. What is true then is what a crash, a
+//! second run or a human at the same file would meet.
+
+use crate::kit::{self, CLIENT_ID, CLIENT_SECRET, TOKEN_FILE, Workspace};
+use crate::token_server::{Client, Leaf, Rotation, Script, Step, TokenServer, json_reply};
+use std::fs::{self, File, TryLockError};
+use std::sync::mpsc::channel;
+
+const THEIRS: &str = r#"{"access_token": "Canary7-theirs", "refresh_token": "Canary7-theirs-too"}"#;
+
+fn rotation() -> Rotation {
+    Rotation::new(Client {
+        id: CLIENT_ID.to_owned(),
+        secret: CLIENT_SECRET.to_owned(),
+    })
+}
+
+fn serve(script: Script) -> TokenServer {
+    TokenServer::start(kit::tls(Leaf::Localhost), script)
+}
+
+fn stored_refresh_token(workspace: &Workspace) -> String {
+    let tokens: serde_json::Value =
+        serde_json::from_slice(&workspace.read(TOKEN_FILE)).expect("the token file is JSON");
+    tokens["refresh_token"]
+        .as_str()
+        .expect("a string")
+        .to_owned()
+}
+
+#[test]
+fn runs_one_after_another_never_reuse_a_token() {
+    let rotation = rotation();
+    let server = serve(Script::always(rotation.step()));
+    let mut workspace = Workspace::new("one-after-another");
+    workspace.give(TOKEN_FILE, rotation.first_token_file());
+    for run in 1..=3 {
+        workspace
+            .program()
+            .refreshing_at(&server)
+            .run()
+            .expect_exit(0);
+        assert_eq!(rotation.refreshes(), run);
+        assert_eq!(
+            stored_refresh_token(&workspace),
+            rotation.live_refresh_token()
+        );
+    }
+    assert_eq!((rotation.reuses(), rotation.is_revoked()), (0, false));
+    assert_eq!(server.finish().unexpected, 0);
+}
+
+#[test]
+fn lock_and_draft_are_there_before_the_token_is_spent() {
+    let rotation = rotation();
+    let mut workspace = Workspace::new("lock-and-draft");
+    workspace.give(TOKEN_FILE, rotation.first_token_file());
+    let lock = workspace.path("docusign.json.lock");
+    let draft = workspace.path("docusign.json.new");
+    let step = rotation.step().on_request(move |_| {
+        let lock = File::open(&lock).expect("the lock file is there");
+        assert!(matches!(lock.try_lock(), Err(TryLockError::WouldBlock)));
+        let draft = fs::read(&draft).expect("the draft is there");
+        assert!(!draft.is_empty() && draft.iter().all(u8::is_ascii_whitespace));
+    });
+    let server = serve(Script::once([step]));
+    workspace
+        .program()
+        .refreshing_at(&server)
+        .run()
+        .expect_exit(0);
+    server.finish();
+}
+
+#[test]
+fn a_login_meanwhile_is_not_overwritten() {
+    let rotation = rotation();
+    let mut workspace = Workspace::new("login-meanwhile");
+    workspace.give(TOKEN_FILE, rotation.first_token_file());
+    let tokens = workspace.path(TOKEN_FILE);
+    let step = rotation.step().on_request(move |_| {
+        fs::write(&tokens, THEIRS).expect("log in");
+    });
+    let server = serve(Script::once([step]));
+    let outcome = workspace
+        .program()
+        .refreshing_at(&server)
+        .run()
+        .expect_exit(74);
+    server.finish();
+
+    assert_eq!(outcome.files[TOKEN_FILE], THEIRS.as_bytes());
+    let rescued = outcome
+        .files
+        .iter()
+        .find(|(name, _)| name.contains(".rescue-"));
+    let (name, content) = rescued.expect("ours is set aside");
+    let content = String::from_utf8_lossy(content);
+    assert!(
+        content.contains(&rotation.live_refresh_token()),
+        "{content}"
+    );
+    assert!(
+        outcome.stderr().contains(name.as_str()),
+        "{}",
+        outcome.report(&[])
+    );
+}
+
+#[test]
+fn a_refusal_of_a_token_that_someone_else_has_replaced_is_no_failure() {
+    let mut workspace = Workspace::new("someone-else-won");
+    workspace.give(TOKEN_FILE, rotation().first_token_file());
+    let tokens = workspace.path(TOKEN_FILE);
+    let refusal = Step::reply(json_reply(
+        "400 Bad Request",
+        r#"{"error":"invalid_grant"}"#,
+    ));
+    let step = refusal.on_request(move |_| {
+        fs::write(&tokens, THEIRS).expect("refresh without the lock");
+    });
+    let server = serve(Script::once([step]));
+    let outcome = workspace
+        .program()
+        .refreshing_at(&server)
+        .run()
+        .expect_exit(0);
+    server.finish();
+    assert_eq!(outcome.files[TOKEN_FILE], THEIRS.as_bytes());
+}
+
+#[test]
+fn a_lock_that_stays_busy_ends_the_run_before_the_request() {
+    let rotation = rotation();
+    let mut workspace = Workspace::new("busy-lock");
+    workspace.give(TOKEN_FILE, rotation.first_token_file());
+    let lock = File::create(workspace.path("docusign.json.lock")).expect("make the lock file");
+    lock.lock().expect("lock it");
+    let server = serve(Script::default());
+    let outcome = workspace
+        .program()
+        .refreshing_at(&server)
+        .args(["--lock-timeout", "1s"])
+        .run()
+        .expect_exit(75);
+    assert_eq!(server.finish().connections, 0);
+    assert_eq!(
+        outcome.files[TOKEN_FILE],
+        rotation.first_token_file().as_bytes()
+    );
+}
+
+#[test]
+fn a_run_killed_before_the_answer_harms_nothing_that_was_stored() {
+    let rotation = rotation();
+    let mut workspace = Workspace::new("killed");
+    workspace.give(TOKEN_FILE, rotation.first_token_file());
+    let (sender, arrived) = channel();
+    let stalled = Step::stall().on_request(move |_| {
+        let _ = sender.send(());
+    });
+    let server = serve(Script::once([stalled]).then_always(rotation.step()));
+    let mut running = workspace.program().refreshing_at(&server).start();
+    arrived.recv().expect("the request arrives");
+    running.kill();
+    let outcome = running.wait();
+    assert_eq!(
+        outcome.files[TOKEN_FILE],
+        rotation.first_token_file().as_bytes()
+    );
+
+    let outcome = workspace
+        .program()
+        .refreshing_at(&server)
+        .run()
+        .expect_exit(0);
+    assert_eq!(outcome.stdout(), "");
+    assert!(!outcome.files.contains_key("docusign.json.new"));
+    assert_eq!(
+        stored_refresh_token(&workspace),
+        rotation.live_refresh_token()
+    );
+    assert_eq!(server.finish().requests.len(), 2);
+}
+
+/// `ulimit -f 0` is a disk on which every byte is one too many.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_is_found_before_the_token_is_spent() {
+    let mut workspace = Workspace::new("full-disk");
+    workspace.give(TOKEN_FILE, rotation().first_token_file());
+    let server = serve(Script::default());
+    let outcome = workspace
+        .program()
+        .refreshing_at(&server)
+        .under([
+            "/bin/sh",
+            "-c",
+            "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\"",
+        ])
+        .run()
+        .expect_exit(73);
+    assert_eq!(server.finish().connections, 0);
+    assert_eq!(
+        outcome.files[TOKEN_FILE],
+        rotation().first_token_file().as_bytes()
+    );
+}

@@ -1,0 +1,373 @@
+//! A token endpoint on a loopback port.
+//!
+//! A [`TokenServer`] listens on 127.0.0.1, on a port that the system chooses, and serves each
+//! connection on a thread of its own: one TLS handshake (1.2 or 1.3), one request, one reply,
+//! close. What it answers is a [`Script`]: a queue of [`Step`]s, one for each request, among
+//! them all the ways in which a server can let a client down. A [`Rotation`] is the script of a
+//! server that behaves: it rotates the refresh token and punishes the reuse of a spent one.
+//!
+//! Everything that arrives is kept in a [`Record`]. [`TokenServer::finish`] gives it out only
+//! after every connection that a client opened has been served to its end, so that a test which
+//! has seen its client exit sees all that the client sent, and never needs to sleep. A request
+//! for which the script has no step is answered with status 500 and counted as unexpected.
+//!
+//! Nothing outlives the server: dropping it closes every socket and joins every thread. A panic
+//! in a step's closure comes out of `finish`.
+
+mod authority;
+mod request;
+mod rotation;
+mod script;
+
+pub use authority::{Authority, Leaf, Protection};
+pub use request::Request;
+pub use rotation::{Client, Rotation};
+pub use script::{Script, Step, json_reply};
+
+use rustls::ServerConnection;
+use script::{BeforeHandshake, Conduct};
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+/// The path at which every token endpoint here is served.
+pub const PATH: &str = "/oauth/token";
+
+/// What a server has seen.
+#[derive(Clone, Debug, Default)]
+pub struct Record {
+    /// TCP connections, whatever came of them.
+    pub connections: usize,
+    /// Why a TLS handshake failed, in the order of failing.
+    pub failed_handshakes: Vec<String>,
+    /// Every complete request, in the order of arrival, the unexpected ones included.
+    pub requests: Vec<Request>,
+    /// Requests for which the script had no step left.
+    pub unexpected: usize,
+}
+
+/// A running server. See the module's head.
+pub struct TokenServer {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    acceptor: Option<JoinHandle<Vec<JoinHandle<()>>>>,
+}
+
+/// What the threads of one server have in common.
+struct Shared {
+    protection: Protection,
+    script: Script,
+    record: Mutex<Record>,
+    /// A second handle on each socket that a thread may be blocked on, to wake it up.
+    open: Mutex<HashMap<usize, TcpStream>>,
+    /// The client's end of the connection by which `stop` wakes the acceptor.
+    wake_up: Mutex<Option<SocketAddr>>,
+}
+
+impl TokenServer {
+    /// Listens, and returns once connections are accepted.
+    pub fn start(protection: Protection, script: Script) -> TokenServer {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind to 127.0.0.1");
+        let address = listener.local_addr().expect("the listener has an address");
+        let shared = Arc::new(Shared {
+            protection,
+            script,
+            record: Mutex::default(),
+            open: Mutex::default(),
+            wake_up: Mutex::default(),
+        });
+        let acceptor = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || accept(&listener, &shared))
+        };
+        TokenServer {
+            address,
+            shared,
+            acceptor: Some(acceptor),
+        }
+    }
+
+    /// The URL of the token endpoint: `https://localhost:PORT/oauth/token`, or, without TLS,
+    /// `http://127.0.0.1:PORT/oauth/token`, because plain HTTP is for literal addresses.
+    pub fn endpoint(&self) -> String {
+        let port = self.port();
+        match self.shared.protection {
+            Protection::Tls(_) => format!("https://localhost:{port}{PATH}"),
+            Protection::None => format!("http://127.0.0.1:{port}{PATH}"),
+        }
+    }
+
+    /// The port that the system chose.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// What has been seen so far. Only `finish` waits for what is still under way.
+    pub fn record(&self) -> Record {
+        lock(&self.shared.record).clone()
+    }
+
+    /// Serves what has already connected, stops, and tells what was seen.
+    pub fn finish(mut self) -> Record {
+        self.stop();
+        self.record()
+    }
+
+    fn stop(&mut self) {
+        let Some(acceptor) = self.acceptor.take() else {
+            return;
+        };
+        // The listener's queue is first in, first out: whoever connected before this connection
+        // is accepted before it. The acceptor can't look at `wake_up` until it is set.
+        let wake_up = {
+            let mut address = lock(&self.shared.wake_up);
+            let socket = TcpStream::connect(self.address).expect("connect to our own listener");
+            *address = socket.local_addr().ok();
+            socket
+        };
+        let connections = acceptor
+            .join()
+            .expect("the acceptor has nothing to panic about");
+        drop(wake_up);
+
+        // What a client has sent already can still be read after this; waiting for more ends.
+        for socket in lock(&self.shared.open).values() {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+        let results: Vec<_> = connections.into_iter().map(JoinHandle::join).collect();
+        if let Some(Err(panic)) = results.into_iter().find(Result::is_err)
+            && !thread::panicking()
+        {
+            resume_unwind(panic);
+        }
+    }
+}
+
+impl Drop for TokenServer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// A panic in one connection must not hide what the others saw.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Accepts until the server stops. The threads are handed back to be joined.
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) -> Vec<JoinHandle<()>> {
+    let mut connections = Vec::new();
+    loop {
+        let (socket, peer) = listener.accept().expect("accept a connection");
+        if *lock(&shared.wake_up) == Some(peer) {
+            return connections;
+        }
+        lock(&shared.record).connections += 1;
+        let number = connections.len();
+        let handle = socket.try_clone().expect("a second handle on a socket");
+        lock(&shared.open).insert(number, handle);
+        let shared = Arc::clone(shared);
+        connections.push(thread::spawn(move || {
+            // An error here is the client's doing (it went away), and the client tells of it.
+            let _ = serve(number, socket, &shared);
+            lock(&shared.open).remove(&number);
+        }));
+    }
+}
+
+/// One connection, from the handshake to the close.
+fn serve(number: usize, mut socket: TcpStream, shared: &Shared) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    match shared.script.take_before_handshake() {
+        Some(BeforeHandshake::Close) => return Ok(()),
+        Some(BeforeHandshake::Stall) => return wait_for_close(&mut socket),
+        Some(BeforeHandshake::PlainHttp) => {
+            // Not before the client has spoken: a server that talks first is another fault.
+            socket.peek(&mut [0])?;
+            socket.write_all(script::PLAIN_HTTP_REPLY)?;
+            socket.shutdown(Shutdown::Write)?;
+            return wait_for_close(&mut socket);
+        }
+        None => {}
+    }
+
+    let mut wire = Wire { socket, tls: None };
+    if let Protection::Tls(config) = &shared.protection {
+        let mut tls = ServerConnection::new(Arc::clone(config)).expect("a sound TLS configuration");
+        while tls.is_handshaking() {
+            if let Err(error) = tls.complete_io(&mut wire.socket) {
+                lock(&shared.record)
+                    .failed_handshakes
+                    .push(error.to_string());
+                return Err(error);
+            }
+        }
+        wire.tls = Some(tls);
+    }
+
+    if shared.script.take_before_request().is_some() {
+        // Closing a socket with bytes unread in it makes the kernel send a reset, which is what
+        // a server that was killed looks like. The last handle on the socket has to go.
+        wire.socket.peek(&mut [0])?;
+        lock(&shared.open).remove(&number);
+        return Ok(());
+    }
+
+    let request = Request::read(&mut wire)?;
+    lock(&shared.record).requests.push(request.clone());
+    let Some(step) = shared.script.take_after_request() else {
+        lock(&shared.record).unexpected += 1;
+        wire.write_all(&json_reply(
+            "500 Internal Server Error",
+            r#"{"error":"server_error","error_description":"unexpected request"}"#,
+        ))?;
+        return wire.close();
+    };
+    if let Some(on_request) = step.on_request {
+        on_request(&request);
+    }
+    match step.conduct {
+        Conduct::Answer(answer) => {
+            wire.write_all(&answer(&request))?;
+            wire.close()
+        }
+        Conduct::Cut(bytes) => {
+            wire.write_all(&bytes)?;
+            wire.flush()?;
+            wire.socket.shutdown(Shutdown::Write)
+        }
+        Conduct::Stall => wait_for_close(&mut wire.socket),
+    }
+}
+
+/// Blocks until the other side closes, or this server stops.
+fn wait_for_close(socket: &mut TcpStream) -> io::Result<()> {
+    io::copy(socket, &mut io::sink())?;
+    Ok(())
+}
+
+/// A socket with or without TLS on it.
+struct Wire {
+    socket: TcpStream,
+    tls: Option<ServerConnection>,
+}
+
+impl Wire {
+    /// The orderly end: TLS's close_notify, TCP's FIN, then the client's own end. Waiting for
+    /// the latter keeps a reset from overtaking the reply.
+    fn close(&mut self) -> io::Result<()> {
+        if let Some(tls) = &mut self.tls {
+            tls.send_close_notify();
+        }
+        self.flush()?;
+        self.socket.shutdown(Shutdown::Write)?;
+        wait_for_close(&mut self.socket)
+    }
+}
+
+impl Read for Wire {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.tls {
+            Some(tls) => rustls::Stream::new(tls, &mut self.socket).read(buffer),
+            None => self.socket.read(buffer),
+        }
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.tls {
+            Some(tls) => rustls::Stream::new(tls, &mut self.socket).write(bytes),
+            None => self.socket.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.tls {
+            Some(tls) => rustls::Stream::new(tls, &mut self.socket).flush(),
+            None => self.socket.flush(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes back for these bytes; the server's end of the connection is its end.
+    fn exchange(server: &TokenServer, bytes: &str) -> String {
+        let mut socket = connect(server);
+        socket.write_all(bytes.as_bytes()).expect("send");
+        io::read_to_string(&mut socket).expect("receive")
+    }
+
+    fn connect(server: &TokenServer) -> TcpStream {
+        TcpStream::connect(server.address).expect("connect")
+    }
+
+    const GET: &str = "GET / HTTP/1.1\r\n\r\n";
+
+    #[test]
+    fn replies_are_written_as_they_are_in_their_order() {
+        let script = Script::once([Step::reply("one"), Step::cut("two")]);
+        let server = TokenServer::start(Protection::None, script);
+        assert_eq!(exchange(&server, GET), "one");
+        assert_eq!(exchange(&server, GET), "two");
+        assert!(exchange(&server, GET).starts_with("HTTP/1.1 500"));
+        let record = server.finish();
+        assert_eq!(
+            (record.connections, record.requests.len(), record.unexpected),
+            (3, 3, 1)
+        );
+    }
+
+    #[test]
+    fn a_connection_without_a_request_takes_no_reply() {
+        let script = Script::once([Step::close_before_handshake(), Step::reply("one")]);
+        let server = TokenServer::start(Protection::None, script.clone());
+        assert_eq!(io::read_to_string(connect(&server)).expect("receive"), "");
+        drop(connect(&server));
+        assert_eq!(exchange(&server, GET), "one");
+        let record = server.finish();
+        assert_eq!(
+            (record.connections, record.requests.len(), record.unexpected),
+            (3, 1, 0)
+        );
+        assert_eq!(script.remaining(), 0);
+    }
+
+    #[test]
+    fn a_request_sent_before_the_end_is_recorded() {
+        let server = TokenServer::start(Protection::None, Script::once([Step::stall()]));
+        let mut socket = connect(&server);
+        let request = "POST /x HTTP/1.1\r\ncontent-length: 8\r\nA: 1\r\n\r\na=1+%2b&";
+        socket.write_all(request.as_bytes()).expect("send");
+        drop(socket);
+        let record = server.finish();
+        let request = &record.requests[0];
+        assert_eq!((request.method(), request.target()), ("POST", "/x"));
+        assert_eq!(request.fields, ["content-length: 8", "A: 1"]);
+        assert_eq!(request.form(), [("a".to_owned(), "1 +".to_owned())]);
+    }
+
+    #[test]
+    fn stopping_releases_whoever_waits() {
+        let server = TokenServer::start(Protection::None, Script::always(Step::stall()));
+        let mut socket = connect(&server);
+        socket.write_all(GET.as_bytes()).expect("send");
+        drop(server);
+        assert_eq!(io::read_to_string(socket).expect("the server's end"), "");
+    }
+
+    #[test]
+    #[should_panic(expected = "seen by the test")]
+    fn a_panic_in_a_step_reaches_the_test() {
+        let step = Step::reply("one").on_request(|_| panic!("seen by the test"));
+        let server = TokenServer::start(Protection::None, Script::once([step]));
+        exchange(&server, GET);
+        server.finish();
+    }
+}
