@@ -21,9 +21,17 @@ ARCH := $(shell uname -m)
 MUSL := $(ARCH)-unknown-linux-musl
 TARGET ?= $(if $(wildcard $(shell $(RUSTC) --print target-libdir --target $(MUSL) 2>/dev/null)/libstd-*),$(MUSL),$(ARCH)-unknown-linux-gnu)
 
-# No path of the machine that builds is left in the binary.
-DIST_FLAGS := -C target-feature=+crt-static \
+# No path of the machine that builds is left in the binary. Less inlining saves 32 KB and costs no
+# measurable time, since the work is in ring's C and assembly.
+DIST_FLAGS := -C target-feature=+crt-static -C llvm-args=-inline-threshold=10 \
   --remap-path-prefix=$(CURDIR)=/docusign-refresh --remap-path-prefix=$(CARGO_HOME)=/cargo
+
+# Packed relocations save 100 KB where glibc can apply them to itself: from 2.36 on.
+ifeq ($(TARGET),$(ARCH)-unknown-linux-gnu)
+ifeq ($(shell printf '%s\n' 'glibc 2.36' "$$(getconf GNU_LIBC_VERSION)" | sort --check=quiet --version-sort && echo new),new)
+DIST_FLAGS += -C link-arg=-Wl,-z,pack-relative-relocs
+endif
+endif
 
 all: $(BINARY)
 

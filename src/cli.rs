@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use lexopt::Arg::{Long, Short, Value};
 
-use crate::endpoint::{Environment, TokenEndpoint};
+use crate::endpoint::{Environment, TokenEndpoint, Unfit};
 use crate::secret::Secret;
 
 /// What the user wants to happen.
@@ -69,15 +69,29 @@ pub enum Verbosity {
 /// Why an argument or a variable is refused.
 #[derive(Debug, PartialEq)]
 pub struct Refusal {
+    pub kind: RefusalKind,
     /// The option or variable.
     pub subject: String,
     pub what: String,
-    pub hint: Option<String>,
+    /// The next step.
+    pub hint: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// It can't be read.
+    Usage,
+    /// It can be read, but not be done.
+    Configuration,
 }
 
 impl Refusal {
-    pub fn new(subject: &str, what: impl Into<String>, hint: &str) -> Self {
-        Self { subject: subject.to_owned(), what: what.into(), hint: Some(hint.to_owned()) }
+    pub fn usage(subject: &str, what: impl Into<String>, hint: &str) -> Self {
+        Self { kind: RefusalKind::Usage, subject: subject.to_owned(), what: what.into(), hint: hint.to_owned() }
+    }
+
+    pub fn configuration(subject: &str, what: impl Into<String>, hint: &str) -> Self {
+        Self { kind: RefusalKind::Configuration, ..Self::usage(subject, what, hint) }
     }
 }
 
@@ -123,7 +137,7 @@ fn take_value(typed: &mut Arguments, option: &str, parser: &mut lexopt::Parser) 
     let mut value = || -> Result<OsString, Refusal> {
         let value = parser.value().map_err(|error| refuse(&error))?;
         if value.is_empty() {
-            return Err(Refusal::new(option, "empty value", SEE_HELP));
+            return Err(Refusal::usage(option, "empty value", SEE_HELP));
         }
         Ok(value)
     };
@@ -145,33 +159,35 @@ fn take_value(typed: &mut Arguments, option: &str, parser: &mut lexopt::Parser) 
         "--client-cert" => once(option, &mut typed.client_cert, value()?.into()),
         "--client-key" => once(option, &mut typed.client_key, value()?.into()),
         "--proxy" => once(option, &mut typed.proxy, Secret::new(parse_text(option, &value()?)?)),
-        "--client-secret" => Err(Refusal::new(
+        "--client-secret" => Err(Refusal::usage(
             option,
             "no such option: arguments are public, so none takes a secret",
             "put the secret in a file and give --client-secret-file FILE, or - for standard input",
         )),
-        _ => Err(Refusal::new(option, "no such option", SEE_HELP)),
+        _ => Err(Refusal::usage(option, "no such option", SEE_HELP)),
     }
 }
 
 fn once<T>(option: &str, place: &mut Option<T>, value: T) -> Result<(), Refusal> {
     match place.replace(value) {
         None => Ok(()),
-        Some(_) => Err(Refusal::new(option, "given twice", "give it once")),
+        Some(_) => Err(Refusal::usage(option, "given twice", "give it once")),
     }
 }
 
 fn take_token_file(typed: &mut Arguments, path: OsString) -> Result<(), Refusal> {
     if path == "-" {
         let what = "standard input can't be the token file: it is written back";
-        return Err(Refusal::new("TOKEN_FILE", what, "name a file"));
+        return Err(Refusal::usage("TOKEN_FILE", what, "name a file"));
     }
     if path.is_empty() {
-        return Err(Refusal::new("TOKEN_FILE", "empty name", "name a file"));
+        return Err(Refusal::usage("TOKEN_FILE", "empty name", "name a file"));
     }
     match typed.token_file.replace(path.into()) {
         None => Ok(()),
-        Some(_) => Err(Refusal::new("TOKEN_FILE", "more than one", "one run refreshes one file; quote a name with spaces")),
+        Some(_) => {
+            Err(Refusal::usage("TOKEN_FILE", "more than one", "one run refreshes one file; quote a name with spaces"))
+        }
     }
 }
 
@@ -179,10 +195,10 @@ fn take_token_file(typed: &mut Arguments, path: OsString) -> Result<(), Refusal>
 fn refuse(error: &lexopt::Error) -> Refusal {
     match error {
         lexopt::Error::MissingValue { option } => {
-            Refusal::new(option.as_deref().unwrap_or("arguments"), "needs a value", SEE_HELP)
+            Refusal::usage(option.as_deref().unwrap_or("arguments"), "needs a value", SEE_HELP)
         }
-        lexopt::Error::UnexpectedValue { option, .. } => Refusal::new(option, "takes no value", SEE_HELP),
-        _ => Refusal::new("arguments", "not understood", SEE_HELP),
+        lexopt::Error::UnexpectedValue { option, .. } => Refusal::usage(option, "takes no value", SEE_HELP),
+        _ => Refusal::usage("arguments", "not understood", SEE_HELP),
     }
 }
 
@@ -190,20 +206,25 @@ fn refuse(error: &lexopt::Error) -> Refusal {
 pub fn parse_text(subject: &str, value: &OsStr) -> Result<String, Refusal> {
     match value.to_str() {
         Some(text) => Ok(text.to_owned()),
-        None => Err(Refusal::new(subject, "not UTF-8 text", "write it in UTF-8")),
+        None => Err(Refusal::usage(subject, "not UTF-8 text", "write it in UTF-8")),
     }
 }
 
 pub fn parse_environment(subject: &str, value: &OsStr) -> Result<Environment, Refusal> {
     value.to_str().and_then(Environment::named).ok_or_else(|| {
-        Refusal::new(subject, "unknown environment", "demo or production; another server is a --token-endpoint URL")
+        Refusal::usage(subject, "unknown environment", "demo or production; another server is a --token-endpoint URL")
     })
 }
 
 pub fn parse_endpoint(subject: &str, value: &OsStr) -> Result<TokenEndpoint, Refusal> {
     let text = parse_text(subject, value)?;
-    TokenEndpoint::parse(&text)
-        .map_err(|why| Refusal::new(subject, why, "such as https://account.docusign.com/oauth/token"))
+    TokenEndpoint::parse(&text).map_err(|unfit| match unfit {
+        Unfit::NotAUrl(why) => Refusal::usage(subject, why, "such as https://account.docusign.com/oauth/token"),
+        Unfit::NotHttps => {
+            let hint = "a refresh token travels by https, or by http to 127.0.0.1 or [::1]";
+            Refusal::configuration(subject, "not https", hint)
+        }
+    })
 }
 
 pub fn parse_auth_method(subject: &str, value: &OsStr) -> Result<AuthMethod, Refusal> {
@@ -214,7 +235,7 @@ pub fn parse_auth_method(subject: &str, value: &OsStr) -> Result<AuthMethod, Ref
         Some("none") => Ok(AuthMethod::None),
         _ => {
             let methods = "client_secret_basic, client_secret_basic_raw, client_secret_post or none";
-            Err(Refusal::new(subject, "unknown method", methods))
+            Err(Refusal::usage(subject, "unknown method", methods))
         }
     }
 }
@@ -227,12 +248,12 @@ pub fn parse_duration(subject: &str, value: &OsStr) -> Result<Duration, Refusal>
     let duration = text.parse().ok().map(Duration::from_secs).or_else(|| humantime::parse_duration(text).ok());
     duration
         .filter(|&duration| duration <= LONGEST)
-        .ok_or_else(|| Refusal::new(subject, "not a duration", "such as 90s, 10m, 8h"))
+        .ok_or_else(|| Refusal::usage(subject, "not a duration", "such as 90s, 10m, 8h"))
 }
 
 pub fn parse_timeout(subject: &str, value: &OsStr) -> Result<Duration, Refusal> {
     match parse_duration(subject, value)? {
-        Duration::ZERO => Err(Refusal::new(subject, "leaves no time at all", "such as 30s")),
+        Duration::ZERO => Err(Refusal::usage(subject, "leaves no time at all", "such as 30s")),
         timeout => Ok(timeout),
     }
 }
@@ -244,14 +265,14 @@ fn parse_print(subject: &str, value: &OsStr) -> Result<Print, Refusal> {
         Some("header") => Ok(Print::Header),
         Some("tokens") => Ok(Print::Tokens),
         Some("status") => Ok(Print::Status),
-        _ => Err(Refusal::new(subject, "unknown choice", "access-token, refresh-token, header, tokens or status")),
+        _ => Err(Refusal::usage(subject, "unknown choice", "access-token, refresh-token, header, tokens or status")),
     }
 }
 
 fn parse_param(subject: &str, value: &OsStr) -> Result<(String, String), Refusal> {
     let text = parse_text(subject, value)?;
     let Some((name, value)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
-        return Err(Refusal::new(subject, "not NAME=VALUE", "such as scope=signature"));
+        return Err(Refusal::usage(subject, "not NAME=VALUE", "such as scope=signature"));
     };
     Ok((name.to_owned(), value.to_owned()))
 }
@@ -269,25 +290,39 @@ mod tests {
 
     #[test]
     fn reads_every_spelling() {
-        let typed = run("-v --min-ttl=10m --timeout 90 --param scope=a=b --param resource= --print header t.json").unwrap();
+        let typed =
+            run("-v --min-ttl=10m --timeout 90 --param scope=a=b --param resource= --print header t.json").unwrap();
         assert_eq!(typed.verbosity, Some(Verbosity::Verbose));
         assert_eq!((typed.min_ttl, typed.timeout), (Some(Duration::from_secs(600)), Some(Duration::from_secs(90))));
         assert_eq!(typed.params, [("scope".into(), "a=b".into()), ("resource".into(), "".into())]);
         assert_eq!((typed.print, typed.token_file), (Some(Print::Header), Some("t.json".into())));
-        assert!(matches!(parse(["--nonsense".into()].into_iter().chain(["-h".into()])), Err(_)));
+        assert!(parse(["--nonsense".into(), "-h".into()].into_iter()).is_err());
         assert!(matches!(parse(["-h".into(), "--nonsense".into()].into_iter()), Ok(Command::Help)));
     }
 
     #[test]
     fn refuses_without_quoting_values() {
         for line in [
-            "--client-secret=canary", "--quiet=canary", "canary canary", "--param canary",
-            "--environment canary", "--min-ttl canary", "--timeout 0", "--print canary", "--client-auth canary", "--nonsense canary",
-            "--token-endpoint canary", "--client-id", "-q -v", "-x", "-", "--client-id a --client-id b",
+            "--client-secret=canary",
+            "--quiet=canary",
+            "canary canary",
+            "--param canary",
+            "--environment canary",
+            "--min-ttl canary",
+            "--timeout 0",
+            "--print canary",
+            "--client-auth canary",
+            "--nonsense canary",
+            "--token-endpoint canary",
+            "--client-id",
+            "-q -v",
+            "-x",
+            "-",
+            "--client-id a --client-id b",
         ] {
             let refusal = run(line).err().unwrap_or_else(|| panic!("accepted: {line}"));
             assert!(!format!("{refusal:?}").contains("canary"), "{line}: {refusal:?}");
-            assert!(refusal.hint.is_some(), "{line}");
+            assert!(!refusal.hint.is_empty(), "{line}");
         }
     }
 }

@@ -45,17 +45,15 @@ pub enum Run {
 
 /// Why the settings are refused, by who must act.
 pub enum Error {
-    /// Bad arguments or variables.
-    Usage(Refusal),
+    /// Bad arguments or variables, contradictions, a file whose content is not what it should be.
+    Refused(Refusal),
     /// A file can't be read.
     Unreadable { subject: String, what: &'static str, why: io::Error },
-    /// They contradict each other, or a file's content is not what it should be.
-    Contradiction(Refusal),
 }
 
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
-        Self::Usage(refusal)
+        Self::Refused(refusal)
     }
 }
 
@@ -77,7 +75,9 @@ pub fn settle(typed: Arguments) -> Result<(Settings, Network), Error> {
     let timeout = option_or_variable(typed.timeout, "DOCUSIGN_TIMEOUT", cli::parse_timeout)?;
     let method = option_or_variable(typed.client_auth, "DOCUSIGN_CLIENT_AUTH", cli::parse_auth_method)?;
     let Some(id) = option_or_variable(typed.client_id, "DOCUSIGN_CLIENT_ID", cli::parse_text)? else {
-        return Err(Refusal::new("--client-id", "missing", "give the integration key, or set DOCUSIGN_CLIENT_ID").into());
+        return Err(
+            Refusal::usage("--client-id", "missing", "give the integration key, or set DOCUSIGN_CLIENT_ID").into()
+        );
     };
     check_parameters(&typed.params)?;
     let secret = client_secret(typed.client_secret_file)?;
@@ -125,15 +125,17 @@ fn endpoint(environment: Option<Environment>, url: Option<TokenEndpoint>) -> Res
     const ENVIRONMENT: &str = "DOCUSIGN_ENVIRONMENT";
     const TOKEN_ENDPOINT: &str = "DOCUSIGN_TOKEN_ENDPOINT";
     match (environment, url) {
-        (Some(_), Some(_)) => {
-            Err(Refusal::new("--environment and --token-endpoint", "both given", "give one: an environment is an endpoint"))
-        }
+        (Some(_), Some(_)) => Err(Refusal::usage(
+            "--environment and --token-endpoint",
+            "both given",
+            "give one: an environment is an endpoint",
+        )),
         (Some(environment), None) => Ok(TokenEndpoint::of_environment(environment)),
         (None, Some(url)) => Ok(url),
         (None, None) => match (variable(ENVIRONMENT), variable(TOKEN_ENDPOINT)) {
             (Some(_), Some(_)) => {
                 let both = format!("{ENVIRONMENT} and {TOKEN_ENDPOINT}");
-                Err(Refusal::new(&both, "both set", "unset one, or decide by an option"))
+                Err(Refusal::usage(&both, "both set", "unset one, or decide by an option"))
             }
             (Some(name), None) => cli::parse_environment(ENVIRONMENT, &name).map(TokenEndpoint::of_environment),
             (None, Some(url)) => cli::parse_endpoint(TOKEN_ENDPOINT, &url),
@@ -147,7 +149,7 @@ fn check_parameters(parameters: &[(String, String)]) -> Result<(), Refusal> {
         None => Ok(()),
         Some((name, _)) => {
             let what = format!("{name} belongs to the grant itself");
-            Err(Refusal::new("--param", what, "leave it out: the program sends it"))
+            Err(Refusal::usage("--param", what, "leave it out: the program sends it"))
         }
     }
 }
@@ -159,12 +161,12 @@ fn authentication(method: Option<AuthMethod>, secret: Option<Secret>) -> Result<
         (AuthMethod::SecretBasicRaw, Some(secret)) => Ok(ClientAuthentication::SecretBasicRaw(secret)),
         (AuthMethod::SecretPost, Some(secret)) => Ok(ClientAuthentication::SecretPost(secret)),
         (AuthMethod::None, None) => Ok(ClientAuthentication::None),
-        (AuthMethod::None, Some(_)) => Err(Error::Contradiction(Refusal::new(
+        (AuthMethod::None, Some(_)) => Err(Error::Refused(Refusal::configuration(
             "client authentication",
             "none is asked for, but there is a client secret",
             "leave the secret out, or choose client_secret_basic or client_secret_post",
         ))),
-        (_, None) => Err(Error::Contradiction(Refusal::new(
+        (_, None) => Err(Error::Refused(Refusal::configuration(
             "client authentication",
             "this method needs a client secret, and there is none",
             "give --client-secret-file FILE, or choose --client-auth none for a public client",
@@ -191,7 +193,11 @@ fn client_secret(option: Option<PathBuf>) -> Result<Option<Secret>, Error> {
                 credential.map(|_| "docusign-client-secret in CREDENTIALS_DIRECTORY"),
             ];
             let what = format!("two sources: {}", sources.into_iter().flatten().collect::<Vec<_>>().join(" and "));
-            Err(Error::Contradiction(Refusal::new("client secret", what, "keep one, or decide by --client-secret-file")))
+            Err(Error::Refused(Refusal::configuration(
+                "client secret",
+                what,
+                "keep one, or decide by --client-secret-file",
+            )))
         }
     }
 }
@@ -200,12 +206,12 @@ fn client_secret(option: Option<PathBuf>) -> Result<Option<Secret>, Error> {
 fn read_secret(source: &str, path: &Path) -> Result<Secret, Error> {
     let refused = |what: &str, hint: &str| {
         let subject = format!("{source}: {}", path.display());
-        Err(Error::Contradiction(Refusal::new(&subject, what, hint)))
+        Err(Error::Refused(Refusal::configuration(&subject, what, hint)))
     };
     let bytes = if path == Path::new("-") {
         if io::stdin().is_terminal() {
             let what = "standard input is a terminal, and nothing is prompted for";
-            return Err(Refusal::new(source, what, "redirect it: < FILE").into());
+            return Err(Refusal::usage(source, what, "redirect it: < FILE").into());
         }
         read_at_most(io::stdin(), LARGEST_SECRET)
     } else {
@@ -222,7 +228,10 @@ fn read_secret(source: &str, path: &Path) -> Result<Secret, Error> {
     let line = text.strip_suffix('\n').unwrap_or(&text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     if line.is_empty() {
-        return refused("the client secret is empty", "store the secret in the file, or leave the source out for a public client");
+        return refused(
+            "the client secret is empty",
+            "store the secret in the file, or leave the source out for a public client",
+        );
     }
     if line.contains(char::is_control) {
         return refused("the client secret is more than one line", "store the secret alone in the file");
@@ -244,7 +253,12 @@ fn proxy(option: Option<Secret>, endpoint: &TokenEndpoint) -> Result<Option<Prox
     let Some((source, url)) = proxy::choose(option, &text, endpoint) else { return Ok(None) };
     match ProxyServer::parse(&url) {
         Some(proxy) => Ok(Some(proxy)),
-        None => Err(Refusal::new(source, "not a proxy's URL", "such as http://proxy.example:3128 or socks5://127.0.0.1:1080").into()),
+        None => Err(Refusal::usage(
+            source,
+            "not a proxy's URL",
+            "such as http://proxy.example:3128 or socks5://127.0.0.1:1080",
+        )
+        .into()),
     }
 }
 
@@ -264,7 +278,7 @@ fn identity(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option
     let (certificate, key) = match (certificate, key) {
         (None, None) => return Ok(None),
         (None, Some(_)) => {
-            return Err(Refusal::new("--client-key", "given without --client-cert", "give both").into());
+            return Err(Refusal::usage("--client-key", "given without --client-cert", "give both").into());
         }
         (Some(certificate), key) => (certificate.clone(), key.unwrap_or(certificate)),
     };
@@ -276,16 +290,20 @@ fn identity(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option
     };
     match Identity::from_pem(&certificate_pem, &key_pem) {
         Ok(identity) => Ok(Some(identity)),
-        Err(IdentityFault::NoCertificate) => unusable(&certificate, "cannot use the client certificate", "no PEM certificate in it"),
+        Err(IdentityFault::NoCertificate) => {
+            unusable(&certificate, "cannot use the client certificate", "no PEM certificate in it")
+        }
         Err(IdentityFault::NoKey) => {
             unusable(&key, "cannot use the client key", "no unencrypted PEM private key (PKCS#8, SEC1 or PKCS#1) in it")
         }
-        Err(IdentityFault::KeyDoesNotFit) => Err(Error::Contradiction(Refusal::new(
+        Err(IdentityFault::KeyDoesNotFit) => Err(Error::Refused(Refusal::configuration(
             &key.display().to_string(),
             "the client key does not fit the client certificate",
             "give the key that the certificate was made for",
         ))),
-        Err(IdentityFault::Unusable) => unusable(&key, "cannot use the client key", "of a kind that this program does not know"),
+        Err(IdentityFault::Unusable) => {
+            unusable(&key, "cannot use the client key", "of a kind that this program does not know")
+        }
     }
 }
 

@@ -39,6 +39,14 @@ pub struct TokenEndpoint {
     scheme: Scheme,
 }
 
+/// Why a URL is no place for a refresh token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfit {
+    NotAUrl(&'static str),
+    /// Nor http to a literal loopback address.
+    NotHttps,
+}
+
 /// How the request travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
@@ -50,33 +58,27 @@ pub enum Scheme {
 impl TokenEndpoint {
     pub fn of_environment(environment: Environment) -> Self {
         let host = environment.host();
-        Self {
-            url: format!("https://{host}/oauth/token"),
-            host: host.to_owned(),
-            port: 443,
-            scheme: Scheme::Https,
-        }
+        Self { url: format!("https://{host}/oauth/token"), host: host.to_owned(), port: 443, scheme: Scheme::Https }
     }
 
     /// Parses a URL; the error is the reason why it is refused, without the URL.
-    pub fn parse(url: &str) -> Result<Self, &'static str> {
-        let (scheme, rest) = url.split_once("://").ok_or("not a URL (https://HOST/PATH)")?;
+    pub fn parse(url: &str) -> Result<Self, Unfit> {
+        let (scheme, rest) = url.split_once("://").ok_or(Unfit::NotAUrl("not a URL"))?;
         let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         if authority.contains('@') {
-            return Err("a user or password in the URL");
+            return Err(Unfit::NotAUrl("a user or password in the URL"));
         }
         if path.contains('#') {
-            return Err("a fragment in the URL (RFC 6749, section 3.2)");
+            return Err(Unfit::NotAUrl("a fragment in the URL (RFC 6749, section 3.2)"));
         }
         if !path.bytes().all(is_path_byte) {
-            return Err("a character that a URL can't hold");
+            return Err(Unfit::NotAUrl("a character that a URL can't hold"));
         }
-        let (host, port) = split_port(authority)?;
+        let (host, port) = split_port(authority).map_err(Unfit::NotAUrl)?;
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "https" => Scheme::Https,
             "http" if is_loopback(host) => Scheme::HttpLoopback,
-            "http" => return Err("not https (plain http only to 127.0.0.1 or [::1])"),
-            _ => return Err("not https"),
+            _ => return Err(Unfit::NotHttps),
         };
         let default_port = match scheme {
             Scheme::Https => 443,
@@ -84,7 +86,11 @@ impl TokenEndpoint {
         };
         Ok(Self {
             // A URL without a path asks for "/" (RFC 9110, section 4.2.3).
-            url: if path.starts_with('/') { url.to_owned() } else { format!("{}/{path}", &url[..url.len() - path.len()]) },
+            url: if path.starts_with('/') {
+                url.to_owned()
+            } else {
+                format!("{}/{path}", &url[..url.len() - path.len()])
+            },
             host: host.to_ascii_lowercase(),
             port: port.unwrap_or(default_port),
             scheme,
@@ -161,7 +167,12 @@ mod tests {
     #[test]
     fn parses_what_may_be_sent_to() {
         for (url, whole, host, port) in [
-            ("https://account.docusign.com/oauth/token", "https://account.docusign.com/oauth/token", "account.docusign.com", 443),
+            (
+                "https://account.docusign.com/oauth/token",
+                "https://account.docusign.com/oauth/token",
+                "account.docusign.com",
+                443,
+            ),
             ("HTTPS://Example.org:8443", "HTTPS://Example.org:8443/", "example.org", 8443),
             ("https://example.org?tenant=a", "https://example.org/?tenant=a", "example.org", 443),
             ("http://127.0.0.1:8080/t", "http://127.0.0.1:8080/t", "127.0.0.1", 8080),
@@ -175,10 +186,25 @@ mod tests {
     #[test]
     fn refuses_everything_else() {
         for url in [
-            "", "example.org", "ftp://example.org/", "http://example.org/", "http://localhost/t", "http://127.0.0.1.example.org/",
-            "https://user:pass@example.org/", "https://example.org/#f", "https:///t", "https://:80/t", "https://example.org:0/",
-            "https://example.org:99999/", "https://example.org:+80/", "https://exämple.org/", "https://example.org/a b", "https://[::1/", "https://[::1]x/",
-            "https://example.org/\u{1b}", "http://0.0.0.0/",
+            "",
+            "example.org",
+            "ftp://example.org/",
+            "http://example.org/",
+            "http://localhost/t",
+            "http://127.0.0.1.example.org/",
+            "https://user:pass@example.org/",
+            "https://example.org/#f",
+            "https:///t",
+            "https://:80/t",
+            "https://example.org:0/",
+            "https://example.org:99999/",
+            "https://example.org:+80/",
+            "https://exämple.org/",
+            "https://example.org/a b",
+            "https://[::1/",
+            "https://[::1]x/",
+            "https://example.org/\u{1b}",
+            "http://0.0.0.0/",
         ] {
             assert!(TokenEndpoint::parse(url).is_err(), "{url}");
         }

@@ -7,11 +7,12 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use crate::cli::Refusal;
+use crate::cli::{Refusal, RefusalKind};
 use crate::config::{self, Settings};
 use crate::endpoint::Environment;
 use crate::oauth::{self, ErrorResponse, Verdict};
 use crate::refresh::{Cause, Unrefreshed};
+use crate::text::reason;
 use crate::token_file;
 
 /// Exit codes by sysexits' names. 0 means: the file holds fresh tokens.
@@ -78,19 +79,28 @@ impl Error {
                     .hint("name the token file as the argument or in DOCUSIGN_TOKEN_FILE")
                     .hint("the README says how to get the first token from Docusign")
             }
-            E::NotReplaceable { what } => Self::new(Exit::NoInput, subject, format!("cannot use it as token file: {what}"))
-                .hint("name a regular file: it is read, and replaced as a whole"),
+            E::NotReplaceable { what } => {
+                Self::new(Exit::NoInput, subject, format!("cannot use it as token file: {what}"))
+                    .hint("name a regular file: it is read, and replaced as a whole")
+            }
             E::NotATokenFile(problem) => Self::new(Exit::DataErr, subject, format!("not a token file: {problem}"))
                 .hint("it must be one JSON object with a refresh_token, such as a token response"),
             E::Locked { lock, waited } => {
                 let waited = humantime::format_duration(waited);
-                Self::new(Exit::TempFail, subject, format!("another run holds {} for more than {waited}", lock.display()))
-                    .hint("run again later; --lock-timeout waits longer")
+                Self::new(
+                    Exit::TempFail,
+                    subject,
+                    format!("another run holds {} for more than {waited}", lock.display()),
+                )
+                .hint("run again later; --lock-timeout waits longer")
             }
             E::LockFailed { lock, why } => {
-                let error = Self::new(Exit::CantCreat, lock.display().to_string(), format!("cannot lock: {}", reason(&why)));
+                let error =
+                    Self::new(Exit::CantCreat, lock.display().to_string(), format!("cannot lock: {}", reason(&why)));
                 match why.kind() {
-                    io::ErrorKind::Unsupported => error.hint("this file system has no locks; keep the token file on one that has"),
+                    io::ErrorKind::Unsupported => {
+                        error.hint("this file system has no locks; keep the token file on one that has")
+                    }
                     _ => error.hint(cannot_write_hint(&why, &lock)),
                 }
             }
@@ -107,11 +117,13 @@ impl Error {
                     .hint(format!("the new tokens are in {}: copy that file to a safe place now", draft.display()))
                     .hint("the old refresh token is spent; the next run that can write here puts the draft in place")
             }
-            E::Superseded { rescue } => {
-                Self::new(Exit::IoErr, subject, "refreshed, but not saved: someone else wrote another refresh token meanwhile")
-                    .hint(format!("theirs stays; the tokens of this run are in {}", rescue.display()))
-                    .hint("keep the one that works and delete the other file")
-            }
+            E::Superseded { rescue } => Self::new(
+                Exit::IoErr,
+                subject,
+                "refreshed, but not saved: someone else wrote another refresh token meanwhile",
+            )
+            .hint(format!("theirs stays; the tokens of this run are in {}", rescue.display()))
+            .hint("keep the one that works and delete the other file"),
         }
     }
 
@@ -136,8 +148,7 @@ impl Error {
 impl From<config::Error> for Error {
     fn from(error: config::Error) -> Self {
         match error {
-            config::Error::Usage(refusal) => refusal.into(),
-            config::Error::Contradiction(refusal) => Self { exit: Exit::Config, ..refusal.into() },
+            config::Error::Refused(refusal) => refusal.into(),
             config::Error::Unreadable { subject, what, why } => {
                 Self::new(Exit::NoInput, subject, format!("{what}: {}", reason(&why)))
                     .hint("check the path, and that this user may read it")
@@ -148,8 +159,11 @@ impl From<config::Error> for Error {
 
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
-        let error = Self::new(Exit::Usage, refusal.subject, refusal.what);
-        refusal.hint.into_iter().fold(error, Self::hint)
+        let exit = match refusal.kind {
+            RefusalKind::Usage => Exit::Usage,
+            RefusalKind::Configuration => Exit::Config,
+        };
+        Self::new(exit, refusal.subject, refusal.what).hint(refusal.hint)
     }
 }
 
@@ -183,9 +197,12 @@ fn hints_of(settings: &Settings, cause: &Cause) -> Vec<String> {
             vec![format!("the server asks to wait {}; run again then", humantime::format_duration(*wait))]
         }
         Cause::PutOff { .. } => vec!["run again later".to_owned()],
-        Cause::Redirected { .. } => vec!["no redirect is followed with a refresh token; check --token-endpoint".to_owned()],
+        Cause::Redirected { .. } => {
+            vec!["no redirect is followed with a refresh token; check --token-endpoint".to_owned()]
+        }
         Cause::NotOauth { .. } => vec![
-            "check --token-endpoint, and whether a login page or proxy stands in between; --verbose shows each step".to_owned(),
+            "check --token-endpoint, and whether a login page or proxy stands in between; --verbose shows each step"
+                .to_owned(),
         ],
         Cause::Refused(error) => match error.verdict {
             Verdict::NotNow => vec!["run again later".to_owned()],
@@ -196,11 +213,16 @@ fn hints_of(settings: &Settings, cause: &Cause) -> Vec<String> {
 }
 
 fn configuration_hints(settings: &Settings, error: &ErrorResponse) -> Vec<String> {
-    let mut hints = vec!["the refresh token was not looked at; check --client-id, the client secret and --client-auth".to_owned()];
-    if settings.endpoint.docusign().is_some() && error.code != "invalid_request" {
-        hints.push(
-            "Docusign says so when key and secret are swapped, or the key belongs to the other --environment".to_owned(),
-        );
+    let (hint, is_about_client) = match error.code.as_str() {
+        "invalid_scope" | "invalid_target" => ("check what --param asks for", false),
+        "invalid_client" | "unauthorized_client" | "invalid_grant" => {
+            ("check --client-id, the client secret and --client-auth", true)
+        }
+        _ => ("check --token-endpoint, --client-id and --param; --verbose shows each step", false),
+    };
+    let mut hints = vec![hint.to_owned()];
+    if is_about_client && settings.endpoint.docusign().is_some() {
+        hints.push("Docusign says so, too, when key and secret are swapped, or of the other --environment".to_owned());
     }
     hints
 }
@@ -225,18 +247,15 @@ fn reauthorization_hints(settings: &Settings) -> Vec<String> {
 fn cannot_write_hint(why: &io::Error, path: &Path) -> String {
     let directory = path.parent().unwrap_or(Path::new("/")).display();
     match why.kind() {
-        io::ErrorKind::ReadOnlyFilesystem => format!("nothing was sent; {directory} is on a read-only file system: mount it writable"),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => format!("nothing was sent; make room in {directory}"),
+        io::ErrorKind::ReadOnlyFilesystem => {
+            format!("nothing was sent; {directory} is on a read-only file system: mount it writable")
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            format!("nothing was sent; make room in {directory}")
+        }
         io::ErrorKind::PermissionDenied => {
             format!("nothing was sent; run as the token file's owner, who must have the right to write in {directory}")
         }
         _ => "nothing was sent".to_owned(),
     }
-}
-
-/// A system's reason in the style of a message.
-fn reason(why: &io::Error) -> String {
-    let text = why.to_string();
-    let mut characters = text.trim_end_matches('.').chars();
-    characters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(characters).collect()
 }

@@ -36,6 +36,7 @@ use crate::endpoint::TokenEndpoint;
 use crate::journal::Journal;
 use crate::secret::Secret;
 use crate::signals;
+use crate::text::reason;
 
 use tls::TlsFault;
 pub use tls::{Identity, IdentityFault, Roots};
@@ -145,10 +146,10 @@ impl fmt::Display for Reason {
             (Fault::TimedOut, Stage::Connecting) => f.write_str("connecting took too long"),
             (Fault::TimedOut, Stage::Handshaking) => f.write_str("the TLS handshake took too long"),
             (Fault::TimedOut, Stage::Established) => f.write_str("no answer in time"),
-            (Fault::Io(error), Stage::Resolving) => write!(f, "the host was not found: {error}"),
-            (Fault::Io(error), Stage::Connecting) => write!(f, "cannot connect: {error}"),
-            (Fault::Io(error), Stage::Handshaking) => write!(f, "the TLS handshake was cut off: {error}"),
-            (Fault::Io(error), Stage::Established) => write!(f, "the connection broke: {error}"),
+            (Fault::Io(error), Stage::Resolving) => write!(f, "the host was not found: {}", reason(error)),
+            (Fault::Io(error), Stage::Connecting) => write!(f, "cannot connect: {}", reason(error)),
+            (Fault::Io(error), Stage::Handshaking) => write!(f, "the TLS handshake was cut off: {}", reason(error)),
+            (Fault::Io(error), Stage::Established) => write!(f, "the connection broke: {}", reason(error)),
         }
     }
 }
@@ -172,13 +173,23 @@ impl fmt::Display for ProxyServer {
 
 impl HttpClient {
     /// Fails only where the endpoint's parser and ureq's disagree about what a URL is.
-    pub fn new(endpoint: &TokenEndpoint, network: Network, journal: Journal) -> Result<Self, ureq::http::uri::InvalidUri> {
+    pub fn new(
+        endpoint: &TokenEndpoint,
+        network: Network,
+        journal: Journal,
+    ) -> Result<Self, ureq::http::uri::InvalidUri> {
         let Network { proxy, roots, identity } = network;
-        Ok(Self { uri: Uri::try_from(endpoint.url())?, proxy, roots, identity, journal })
+        let uri = Uri::try_from(endpoint.url())?;
+        Ok(Self { uri, proxy, roots, identity, journal })
     }
 
     /// Sends one form, and reads the whole answer, until `deadline`.
-    pub fn post(&mut self, authorization: Option<&Secret>, form: &Secret, deadline: Instant) -> Result<Response, Failure> {
+    pub fn post(
+        &mut self,
+        authorization: Option<&Secret>,
+        form: &Secret,
+        deadline: Instant,
+    ) -> Result<Response, Failure> {
         match self.attempt(authorization, form, deadline) {
             Err(Failure::NotSent(Reason { fault: Fault::Tls(fault), .. }))
                 if fault.is_unknown_issuer() && self.roots.give_way_to_system(self.journal) =>
@@ -226,7 +237,8 @@ fn read(mut response: ureq::http::Response<ureq::Body>, record: Arc<Record>) -> 
     let field = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
     let (location, retry_after) = (field("location"), field("retry-after"));
     // Docusign's first; the others are what gateways use.
-    let trace = ["x-docusign-tracetoken", "x-request-id", "x-correlation-id", "x-ms-request-id"].into_iter().find_map(field);
+    let trace =
+        ["x-docusign-tracetoken", "x-request-id", "x-correlation-id", "x-ms-request-id"].into_iter().find_map(field);
     let mut body = Vec::new();
     let limit = LARGEST_BODY as u64 + 1;
     let end = response.body_mut().as_reader().take(limit).read_to_end(&mut body);

@@ -182,9 +182,9 @@ impl Layout {
     }
 }
 
-/// A string as JSON text.
+/// A string as JSON text. Writing a string to memory can't fail.
 pub fn quote(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    serde_json::to_string(text).unwrap_or_default()
 }
 
 /// The string that a JSON text is, if it is one and valid Unicode.

@@ -115,8 +115,9 @@ fn run(settings: &Settings, network: Network, report: &mut Report<'_>) -> Result
         return Ok(Ending { outcome: Outcome::DryRun { request: request.masked() }, stored });
     }
 
-    let mut client = HttpClient::new(&settings.endpoint, network, journal)
-        .map_err(|_| Error::from(cli::Refusal::new("--token-endpoint", "not a URL", "such as https://HOST/oauth/token")))?;
+    let mut client = HttpClient::new(&settings.endpoint, network, journal).map_err(|_| {
+        Error::from(cli::Refusal::usage("--token-endpoint", "not a URL", "such as https://HOST/oauth/token"))
+    })?;
     let requested_at = SystemTime::now();
     let deadline = Instant::now() + settings.timeout;
     let refreshed = match refresh::refresh(&mut client, &request, settings.replay, deadline, journal) {
@@ -187,7 +188,9 @@ impl Report<'_> {
     fn recovered(&mut self, recovery: &Recovery) {
         match recovery {
             Recovery::Nothing => {}
-            Recovery::Promoted => self.warnings.push("an earlier run died before it was done; its tokens are in place now".to_owned()),
+            Recovery::Promoted => {
+                self.warnings.push("an earlier run died before it was done; its tokens are in place now".to_owned())
+            }
             Recovery::SetAside(path) => self.warnings.push(format!(
                 "an earlier run died before it was done, and the file was written since; that run's tokens are in {}",
                 path.display()
@@ -222,7 +225,11 @@ impl fmt::Display for Outcome {
                     Some(lifetime) => write!(f, "refreshed; the access token is valid for {}", rounded(*lifetime))?,
                     None => f.write_str("refreshed; the server does not say how long the access token is valid")?,
                 }
-                f.write_str(if *is_rotated { "; the refresh token was rotated" } else { "; the refresh token stays the same" })
+                f.write_str(if *is_rotated {
+                    "; the refresh token was rotated"
+                } else {
+                    "; the refresh token stays the same"
+                })
             }
             Self::StillFresh { left } => {
                 write!(f, "still fresh; the access token is valid for {}; nothing was sent", rounded(*left))

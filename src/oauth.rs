@@ -128,8 +128,9 @@ impl RefreshRequest {
     }
 
     fn read_error(&self, object: &Object) -> Unanswered {
-        // HubSpot has no `error` but `status` (facts 2.4).
-        let code = ["error", "status"].iter().filter_map(|name| object.string(name)).find(|code| !code.is_empty());
+        let code = object.string("error").filter(|code| !code.is_empty());
+        // HubSpot has no `error`, but a `status` (facts 2.4).
+        let code = code.or_else(|| object.string("status").filter(|code| code == "BAD_REFRESH_TOKEN"));
         let Some(code) = code else { return Unanswered::NotOauth(NotOauth::NoAccessToken) };
         let description = object.string("error_description").unwrap_or_default();
         let reference = ["reference_id", "trace_id", "traceId", "correlation_id", "request_id"]
@@ -272,7 +273,11 @@ impl Verdict {
             ("Access Denied", _) => Self::NotNow,
             // GitHub and HubSpot have names of their own for it (facts 2.4).
             (
-                "invalid_grant" | "interaction_required" | "login_required" | "consent_required" | "bad_refresh_token"
+                "invalid_grant"
+                | "interaction_required"
+                | "login_required"
+                | "consent_required"
+                | "bad_refresh_token"
                 | "BAD_REFRESH_TOKEN",
                 _,
             ) => Self::Reauthorize,
@@ -366,7 +371,10 @@ mod tests {
     #[test]
     fn masks_what_a_server_echoes() {
         let request = request(ClientAuthentication::SecretPost(Secret::new("hunter2 x")));
-        assert_eq!(request.printable("bad hunter2 x, hunter2%20x, R+/=, R%2B%2F%3D"), "bad [masked], [masked], [masked], [masked]");
+        assert_eq!(
+            request.printable("bad hunter2 x, hunter2%20x, R+/=, R%2B%2F%3D"),
+            "bad [masked], [masked], [masked], [masked]"
+        );
         assert!(!request.masked().concat().contains("hunter2"));
     }
 

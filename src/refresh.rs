@@ -63,14 +63,24 @@ pub enum Cause {
     /// The request never left.
     NotSent(Reason),
     /// The server put us off, or did not answer in full: HTTP status, what it said.
-    PutOff { status: u16, said: Option<ErrorResponse>, retry_after: Option<Duration> },
+    PutOff {
+        status: u16,
+        said: Option<ErrorResponse>,
+        retry_after: Option<Duration>,
+    },
     /// The connection failed after the request was sent.
     NoAnswer(Reason),
     /// No repetition will help: TLS, certificate, proxy settings.
     Misconfigured(Reason),
     Refused(ErrorResponse),
-    Redirected { status: u16, to: String },
-    NotOauth { status: u16, kind: NotOauth },
+    Redirected {
+        status: u16,
+        to: String,
+    },
+    NotOauth {
+        status: u16,
+        kind: NotOauth,
+    },
 }
 
 /// How one attempt ended.
@@ -89,7 +99,7 @@ pub fn refresh(
     replay: Replay,
     deadline: Instant,
     journal: Journal,
-) -> Result<Refreshed, Unrefreshed> {
+) -> Result<Refreshed, Box<Unrefreshed>> {
     let mut course = Course { attempts: 0, replays: 0, first_unknown: None, deadline };
     loop {
         course.attempts += 1;
@@ -112,7 +122,7 @@ pub fn refresh(
             }
             None => {
                 let may_be_spent = course.first_unknown.is_some();
-                return Err(Unrefreshed { cause, may_be_spent, attempts: course.attempts, trace });
+                return Err(Box::new(Unrefreshed { cause, may_be_spent, attempts: course.attempts, trace }));
             }
         }
     }
@@ -154,7 +164,9 @@ fn attempt(client: &mut HttpClient, request: &RefreshRequest, deadline: Instant)
             let trace = response.trace.as_deref().map(|trace| request.printable(trace));
             (judge(request, response), trace)
         }
-        Err(Failure::NotSent(reason)) if reason.is_configuration() => (Outcome::Final(Cause::Misconfigured(reason)), None),
+        Err(Failure::NotSent(reason)) if reason.is_configuration() => {
+            (Outcome::Final(Cause::Misconfigured(reason)), None)
+        }
         Err(Failure::NotSent(reason)) => (Outcome::NotSent(reason), None),
         Err(Failure::OutcomeUnknown(reason)) => (Outcome::FateUnknown(Cause::NoAnswer(reason)), None),
     }
@@ -176,7 +188,9 @@ fn judge(request: &RefreshRequest, response: Response) -> Outcome {
     let retry_after = response.retry_after.as_deref().and_then(read_retry_after);
     match (status, said) {
         (429 | 503, said) => not_now(status, error_response(said), retry_after),
-        (_, Unanswered::Refused(error)) if error.verdict == Verdict::NotNow => not_now(status, Some(error), retry_after),
+        (_, Unanswered::Refused(error)) if error.verdict == Verdict::NotNow => {
+            not_now(status, Some(error), retry_after)
+        }
         (_, Unanswered::Refused(error)) if status < 500 || error.verdict == Verdict::Reauthorize => {
             Outcome::Final(Cause::Refused(error))
         }

@@ -1,7 +1,9 @@
-//! From the bytes of a file that a person, an editor or PowerShell made to text, and from an
-//! offset in that text to the line and column that a person looks for. Pure.
+//! From the bytes of a file that a person, an editor or PowerShell made to text, from an offset in
+//! that text to the line and column that a person looks for, and from the system's errors to the
+//! style of a message. Pure.
 
 use std::fmt;
+use std::io;
 
 /// Where in a text, both counted from 1; the column in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,10 +58,7 @@ fn decode_utf8(bytes: &[u8]) -> Result<String, NotText> {
 fn decode_utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, NotText> {
     let (pairs, odd) = bytes.as_chunks::<2>();
     let mut text = String::with_capacity(pairs.len());
-    let fault_at_end = |text: &str| NotText {
-        encoding: "UTF-16",
-        position: Position::of(text, text.len()),
-    };
+    let fault_at_end = |text: &str| NotText { encoding: "UTF-16", position: Position::of(text, text.len()) };
     for character in char::decode_utf16(pairs.iter().map(|&pair| unit(pair))) {
         match character {
             Ok(character) => text.push(character),
@@ -67,6 +66,17 @@ fn decode_utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, NotTex
         }
     }
     if odd.is_empty() { Ok(text) } else { Err(fault_at_end(&text)) }
+}
+
+/// A system's reason in the style of a message: lower case, no full stop. rustls's word for a
+/// connection that ends early is an essay with a link.
+pub fn reason(why: &io::Error) -> String {
+    if why.kind() == io::ErrorKind::UnexpectedEof {
+        return "closed by the other side".to_owned();
+    }
+    let text = why.to_string();
+    let mut characters = text.trim_end_matches('.').chars();
+    characters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(characters).collect()
 }
 
 #[cfg(test)]

@@ -42,6 +42,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::secret::Secret;
+use crate::text::reason;
 use crate::token_set::{LARGEST, Problem, TokenSet};
 
 /// What the new content may need beside the old content and the reply: separators and expiry.
@@ -101,19 +102,41 @@ pub enum Warning {
 
 /// Why a step failed. The variant says what is lost: nothing, but for the last two.
 pub enum Error {
-    Unreadable { why: io::Error },
+    Unreadable {
+        why: io::Error,
+    },
     /// Not a file that a rename can replace.
-    NotReplaceable { what: &'static str },
+    NotReplaceable {
+        what: &'static str,
+    },
     NotATokenFile(Problem),
-    Locked { lock: PathBuf, waited: Duration },
-    LockFailed { lock: PathBuf, why: io::Error },
-    DraftFailed { draft: PathBuf, doing: &'static str, why: io::Error },
+    Locked {
+        lock: PathBuf,
+        waited: Duration,
+    },
+    LockFailed {
+        lock: PathBuf,
+        why: io::Error,
+    },
+    DraftFailed {
+        draft: PathBuf,
+        doing: &'static str,
+        why: io::Error,
+    },
     /// TOKENS is mounted by itself, and can't be written.
-    MountNotWritable { why: io::Error },
+    MountNotWritable {
+        why: io::Error,
+    },
     /// The new tokens are in `draft`, complete or not as `doing` tells.
-    NotSaved { draft: PathBuf, doing: &'static str, why: io::Error },
+    NotSaved {
+        draft: PathBuf,
+        doing: &'static str,
+        why: io::Error,
+    },
     /// Someone else wrote other tokens meanwhile; ours are in `rescue`.
-    Superseded { rescue: PathBuf },
+    Superseded {
+        rescue: PathBuf,
+    },
 }
 
 impl TokenFile {
@@ -132,7 +155,9 @@ impl TokenFile {
             return Err(Error::NotReplaceable { what: "not a regular file" });
         }
         if protection::has_other_names(&metadata) {
-            return Err(Error::NotReplaceable { what: "a file with other hard links, which a replacement would cut off" });
+            return Err(Error::NotReplaceable {
+                what: "a file with other hard links, which a replacement would cut off",
+            });
         }
         Ok(Self { path })
     }
@@ -278,7 +303,9 @@ impl LockedTokenFile {
     /// Whether TOKENS is provably newer than a draft: newer than the version that the draft was to
     /// replace (its time of access), and newer than the draft itself.
     fn was_written_after(&self, draft: &Metadata) -> bool {
-        let times = || Some((fs::metadata(&self.file.path).ok()?.modified().ok()?, draft.accessed().ok()?, draft.modified().ok()?));
+        let times = || {
+            Some((fs::metadata(&self.file.path).ok()?.modified().ok()?, draft.accessed().ok()?, draft.modified().ok()?))
+        };
         times().is_some_and(|(stored, replaced, drafted)| stored > replaced && stored > drafted)
     }
 
@@ -298,7 +325,8 @@ impl LockedTokenFile {
         let path = self.file.beside(".new");
         let failed = |doing| move |why| Error::DraftFailed { draft: self.file.beside(".new"), doing, why };
         let tokens = retried(|| fs::metadata(&self.file.path)).map_err(|why| Error::Unreadable { why })?;
-        let directory = protection::Directory::open(self.file.directory()).map_err(failed("cannot open its directory"))?;
+        let directory =
+            protection::Directory::open(self.file.directory()).map_err(failed("cannot open its directory"))?;
         if mount::is_mount_point(&self.file.path, &tokens, &directory) {
             let opened = OpenOptions::new().write(true).open(&self.file.path);
             opened.map_err(|why| Error::MountNotWritable { why })?;
@@ -309,7 +337,8 @@ impl LockedTokenFile {
             // Where a file system can't, recovery promotes: the safe side.
             let _ = draft.file.set_times(FileTimes::new().set_accessed(modified));
         }
-        protection::copy(&tokens, &draft.file).map_err(failed("cannot give the draft the owner and mode of the token file"))?;
+        protection::copy(&tokens, &draft.file)
+            .map_err(failed("cannot give the draft the owner and mode of the token file"))?;
         let size = stored.document_length() + largest_reply + DRAFT_MARGIN;
         draft.fill(size).map_err(failed("cannot reserve space in the draft"))?;
         Ok(draft)
@@ -368,7 +397,8 @@ impl Draft<'_> {
         let document = new.document();
         let content = document.expose().as_bytes();
         self.file.write_all(content).map_err(self.not_saved("cannot write the draft"))?;
-        retried(|| self.file.set_len(content.len() as u64)).map_err(self.not_saved("cannot cut the draft to its length"))?;
+        retried(|| self.file.set_len(content.len() as u64))
+            .map_err(self.not_saved("cannot cut the draft to its length"))?;
         retried(|| self.file.sync_all()).map_err(self.not_saved("cannot sync the draft"))
     }
 
@@ -385,7 +415,9 @@ impl Draft<'_> {
                 let _ = self.directory.sync();
                 Error::Superseded { rescue }
             }
-            Err(why) => self.not_saved("someone else wrote the token file meanwhile, and the draft cannot be set aside")(why),
+            Err(why) => {
+                self.not_saved("someone else wrote the token file meanwhile, and the draft cannot be set aside")(why)
+            }
         }
     }
 }
@@ -402,9 +434,13 @@ impl Drop for Draft<'_> {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::InPlace => f.write_str("the token file is a mount point and was overwritten in place; mount its directory instead"),
-            Self::DirectoryNotSynced(why) => write!(f, "saved, but its directory could not be synced: {why}"),
-            Self::DraftNotRemoved(why) => write!(f, "saved in place, but the draft could not be removed: {why}"),
+            Self::InPlace => {
+                f.write_str("the token file is a mount point and was overwritten in place; mount its directory instead")
+            }
+            Self::DirectoryNotSynced(why) => write!(f, "saved, but its directory could not be synced: {}", reason(why)),
+            Self::DraftNotRemoved(why) => {
+                write!(f, "saved in place, but the draft could not be removed: {}", reason(why))
+            }
         }
     }
 }
@@ -414,7 +450,9 @@ fn replace(from: &Path, to: &Path) -> io::Result<()> {
     let patience = Instant::now() + Duration::from_secs(2);
     loop {
         match retried(|| fs::rename(from, to)) {
-            Err(why) if protection::is_passing(&why) && Instant::now() < patience => thread::sleep(Duration::from_millis(20)),
+            Err(why) if protection::is_passing(&why) && Instant::now() < patience => {
+                thread::sleep(Duration::from_millis(20))
+            }
             outcome => return outcome,
         }
     }

@@ -182,24 +182,114 @@ mod tests {
     #[test]
     fn the_merge_rule() {
         for (why, stored, reply, wanted) in [
-            ("rotated", r#"{"refresh_token":"r","access_token":"a"}"#, r#"{"access_token":"A","refresh_token":"R"}"#, r#"{"refresh_token": "R","access_token": "A"}"#),
-            ("no refresh token", r#"{"refresh_token":"r"}"#, r#"{"access_token":"A"}"#, r#"{"refresh_token": "r","access_token": "A"}"#),
-            ("an empty one", r#"{"refresh_token":"r"}"#, r#"{"access_token":"A","refresh_token":""}"#, r#"{"refresh_token": "r","access_token": "A"}"#),
-            ("null", r#"{"refresh_token":"r"}"#, r#"{"access_token":"A","refresh_token":null}"#, r#"{"refresh_token": "r","access_token": "A"}"#),
-            ("no error members", r#"{"refresh_token":"r"}"#, r#"{"access_token":"A","error":"","error_uri":"x"}"#, r#"{"refresh_token": "r","access_token": "A"}"#),
-            ("whatever else it carries", r#"{"refresh_token":"r"}"#, r#"{"access_token":"A","scope":["a"],"id_token":"i"}"#, r#"{"refresh_token": "r","access_token": "A","scope": ["a"],"id_token": "i"}"#),
-            ("expires_at is added", r#"{"refresh_token":"r"}"#, r#"{"access_token":"A","expires_in":100}"#, r#"{"refresh_token": "r","access_token": "A","expires_in": 100,"expires_at": 1700000100}"#),
-            ("a string lifetime", r#"{"refresh_token":"r"}"#, r#"{"access_token":"A","expires_in":"100"}"#, r#"{"refresh_token": "r","access_token": "A","expires_in": "100","expires_at": 1700000100}"#),
-            ("numbers stay numbers", r#"{"refresh_token":"r","expires_at":1,"expires":1600000000000}"#, r#"{"access_token":"A","expires_in":100}"#, r#"{"refresh_token": "r","expires_at": 1700000100,"expires": 1700000100000,"access_token": "A","expires_in": 100}"#),
-            ("floats stay floats", r#"{"refresh_token":"r","expires_at":1600000000.25}"#, r#"{"access_token":"A","expires_in":100}"#, r#"{"refresh_token": "r","expires_at": 1700000100.0,"access_token": "A","expires_in": 100}"#),
-            ("strings stay strings", r#"{"refresh_token":"r","expires_on":"1600000000"}"#, r#"{"access_token":"A","expires_in":100}"#, r#"{"refresh_token": "r","expires_on": "1700000100","access_token": "A","expires_in": 100}"#),
-            ("RFC 3339", r#"{"refresh_token":"r","expiry":"2020-01-01T00:00:00.123+02:00","expiresAt":"2020-01-01T00:00:00Z"}"#, r#"{"access_token":"A","expires_in":100}"#, r#"{"refresh_token": "r","expiry": "2023-11-14T22:15:00Z","expiresAt": "2023-11-14T22:15:00Z","access_token": "A","expires_in": 100}"#),
-            ("the server's own word", r#"{"refresh_token":"r","expires_on":1}"#, r#"{"access_token":"A","expires_in":100,"expires_on":"7"}"#, r#"{"refresh_token": "r","expires_on": "7","access_token": "A","expires_in": 100}"#),
-            ("no lifetime", r#"{"refresh_token":"r","expires_at":1}"#, r#"{"access_token":"A"}"#, r#"{"refresh_token": "r","expires_at": 1,"access_token": "A"}"#),
-            ("an expiry in no known form", r#"{"refresh_token":"r","expires_at":"soon"}"#, r#"{"access_token":"A","expires_in":100}"#, r#"{"refresh_token": "r","expires_at": 1700000100,"access_token": "A","expires_in": 100}"#),
-            ("a name with an escape", r#"{"refresh\u005ftoken":"r"}"#, r#"{"access_token":"A","refresh_token":"R"}"#, r#"{"refresh\u005ftoken": "R","access_token": "A"}"#),
-            ("unknown members", r#"{"x":{"refresh_token":1e400},"refresh_token":"r"}"#, r#"{"access_token":"A"}"#, r#"{"x": {"refresh_token":1e400},"refresh_token": "r","access_token": "A"}"#),
-            ("a form", r#"{"refresh_token":"r"}"#, "access_token=A%2B+b&expires_in=100", r#"{"refresh_token": "r","access_token": "A+ b","expires_in": 100,"expires_at": 1700000100}"#),
+            (
+                "rotated",
+                r#"{"refresh_token":"r","access_token":"a"}"#,
+                r#"{"access_token":"A","refresh_token":"R"}"#,
+                r#"{"refresh_token": "R","access_token": "A"}"#,
+            ),
+            (
+                "no refresh token",
+                r#"{"refresh_token":"r"}"#,
+                r#"{"access_token":"A"}"#,
+                r#"{"refresh_token": "r","access_token": "A"}"#,
+            ),
+            (
+                "an empty one",
+                r#"{"refresh_token":"r"}"#,
+                r#"{"access_token":"A","refresh_token":""}"#,
+                r#"{"refresh_token": "r","access_token": "A"}"#,
+            ),
+            (
+                "null",
+                r#"{"refresh_token":"r"}"#,
+                r#"{"access_token":"A","refresh_token":null}"#,
+                r#"{"refresh_token": "r","access_token": "A"}"#,
+            ),
+            (
+                "no error members",
+                r#"{"refresh_token":"r"}"#,
+                r#"{"access_token":"A","error":"","error_uri":"x"}"#,
+                r#"{"refresh_token": "r","access_token": "A"}"#,
+            ),
+            (
+                "whatever else it carries",
+                r#"{"refresh_token":"r"}"#,
+                r#"{"access_token":"A","scope":["a"],"id_token":"i"}"#,
+                r#"{"refresh_token": "r","access_token": "A","scope": ["a"],"id_token": "i"}"#,
+            ),
+            (
+                "expires_at is added",
+                r#"{"refresh_token":"r"}"#,
+                r#"{"access_token":"A","expires_in":100}"#,
+                r#"{"refresh_token": "r","access_token": "A","expires_in": 100,"expires_at": 1700000100}"#,
+            ),
+            (
+                "a string lifetime",
+                r#"{"refresh_token":"r"}"#,
+                r#"{"access_token":"A","expires_in":"100"}"#,
+                r#"{"refresh_token": "r","access_token": "A","expires_in": "100","expires_at": 1700000100}"#,
+            ),
+            (
+                "numbers stay numbers",
+                r#"{"refresh_token":"r","expires_at":1,"expires":1600000000000}"#,
+                r#"{"access_token":"A","expires_in":100}"#,
+                r#"{"refresh_token": "r","expires_at": 1700000100,"expires": 1700000100000,"access_token": "A","expires_in": 100}"#,
+            ),
+            (
+                "floats stay floats",
+                r#"{"refresh_token":"r","expires_at":1600000000.25}"#,
+                r#"{"access_token":"A","expires_in":100}"#,
+                r#"{"refresh_token": "r","expires_at": 1700000100.0,"access_token": "A","expires_in": 100}"#,
+            ),
+            (
+                "strings stay strings",
+                r#"{"refresh_token":"r","expires_on":"1600000000"}"#,
+                r#"{"access_token":"A","expires_in":100}"#,
+                r#"{"refresh_token": "r","expires_on": "1700000100","access_token": "A","expires_in": 100}"#,
+            ),
+            (
+                "RFC 3339",
+                r#"{"refresh_token":"r","expiry":"2020-01-01T00:00:00.123+02:00","expiresAt":"2020-01-01T00:00:00Z"}"#,
+                r#"{"access_token":"A","expires_in":100}"#,
+                r#"{"refresh_token": "r","expiry": "2023-11-14T22:15:00Z","expiresAt": "2023-11-14T22:15:00Z","access_token": "A","expires_in": 100}"#,
+            ),
+            (
+                "the server's own word",
+                r#"{"refresh_token":"r","expires_on":1}"#,
+                r#"{"access_token":"A","expires_in":100,"expires_on":"7"}"#,
+                r#"{"refresh_token": "r","expires_on": "7","access_token": "A","expires_in": 100}"#,
+            ),
+            (
+                "no lifetime",
+                r#"{"refresh_token":"r","expires_at":1}"#,
+                r#"{"access_token":"A"}"#,
+                r#"{"refresh_token": "r","expires_at": 1,"access_token": "A"}"#,
+            ),
+            (
+                "an expiry in no known form",
+                r#"{"refresh_token":"r","expires_at":"soon"}"#,
+                r#"{"access_token":"A","expires_in":100}"#,
+                r#"{"refresh_token": "r","expires_at": 1700000100,"access_token": "A","expires_in": 100}"#,
+            ),
+            (
+                "a name with an escape",
+                r#"{"refresh\u005ftoken":"r"}"#,
+                r#"{"access_token":"A","refresh_token":"R"}"#,
+                r#"{"refresh\u005ftoken": "R","access_token": "A"}"#,
+            ),
+            (
+                "unknown members",
+                r#"{"x":{"refresh_token":1e400},"refresh_token":"r"}"#,
+                r#"{"access_token":"A"}"#,
+                r#"{"x": {"refresh_token":1e400},"refresh_token": "r","access_token": "A"}"#,
+            ),
+            (
+                "a form",
+                r#"{"refresh_token":"r"}"#,
+                "access_token=A%2B+b&expires_in=100",
+                r#"{"refresh_token": "r","access_token": "A+ b","expires_in": 100,"expires_at": 1700000100}"#,
+            ),
         ] {
             assert_eq!(merged(stored, reply), wanted, "{why}");
         }
@@ -222,7 +312,10 @@ mod tests {
     #[test]
     fn trusts_the_earliest_expiry_of_a_token_that_is_there() {
         let expires_at = |text: &str| TokenSet::parse(text.as_bytes()).ok().unwrap().expires_at();
-        assert_eq!(expires_at(r#"{"refresh_token":"r","access_token":"a","expires_at":200,"expires_on":"100"}"#), Some(UNIX_EPOCH + Duration::from_secs(100)));
+        assert_eq!(
+            expires_at(r#"{"refresh_token":"r","access_token":"a","expires_at":200,"expires_on":"100"}"#),
+            Some(UNIX_EPOCH + Duration::from_secs(100))
+        );
         assert_eq!(expires_at(r#"{"refresh_token":"r","expires_at":200}"#), None);
         assert_eq!(expires_at(r#"{"refresh_token":"r","access_token":"a","expires_in":200}"#), None);
     }

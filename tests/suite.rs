@@ -5,6 +5,13 @@
 //! that is nothing but input and wanted output belongs there. What needs a second process, a
 //! closure or a kill is a test here.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "that is how a test fails, and says what it did"
+)]
+
 mod token_server;
 
 #[path = "suite/canary.rs"]

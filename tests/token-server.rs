@@ -7,7 +7,9 @@
 //! without a secret in it. It runs until its standard input ends, so that it can't be left
 //! behind by whoever started it.
 
-#[allow(dead_code, unused_imports, reason = "the rest is for the suite")]
+#![expect(clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "for whoever runs the demo")]
+
+#[expect(dead_code, reason = "the rest is for the suite")]
 mod token_server;
 
 use std::io::{self, Write};
@@ -34,22 +36,12 @@ fn main() -> io::Result<()> {
 
     let answer_and_log = Step::answer(move |request| {
         let reply = rotation.answer(request);
-        let status = reply
-            .split(|&byte| byte == b'\r')
-            .next()
-            .unwrap_or_default();
+        let status = reply.split(|&byte| byte == b'\r').next().unwrap_or_default();
         let status = String::from_utf8_lossy(status);
-        eprintln!(
-            "token-server: {} {}: {status}",
-            request.method(),
-            request.target()
-        );
+        eprintln!("token-server: {} {}: {status}", request.method(), request.target());
         reply
     });
-    let server = TokenServer::start(
-        authority.protect(Leaf::Localhost),
-        Script::always(answer_and_log),
-    );
+    let server = TokenServer::start(authority.protect(Leaf::Localhost), Script::always(answer_and_log));
     let mut stdout = io::stdout();
     writeln!(stdout, "{}", server.endpoint())?;
     stdout.flush()?;

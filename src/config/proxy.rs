@@ -14,7 +14,11 @@ const VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_pr
 /// `--proxy` goes before every variable, NO_PROXY included; plain http to the loopback interface
 /// never goes through a proxy, as the request would be readable there.
 #[expect(clippy::disallowed_methods, reason = "compared with a word")]
-pub fn choose(option: Option<Secret>, variable: &dyn Fn(&str) -> Option<String>, endpoint: &TokenEndpoint) -> Option<Chosen> {
+pub fn choose(
+    option: Option<Secret>,
+    variable: &dyn Fn(&str) -> Option<String>,
+    endpoint: &TokenEndpoint,
+) -> Option<Chosen> {
     if endpoint.scheme() == Scheme::HttpLoopback {
         return None;
     }
@@ -33,7 +37,9 @@ pub fn choose(option: Option<Secret>, variable: &dyn Fn(&str) -> Option<String>,
 fn is_exempt(list: &str, host: &str, port: u16) -> bool {
     list.split([',', ' ']).map(str::trim).filter(|entry| !entry.is_empty()).any(|entry| {
         let (pattern, its_port) = match entry.rsplit_once(':') {
-            Some((pattern, digits)) if !pattern.contains(':') || pattern.ends_with(']') => (pattern, digits.parse().ok()),
+            Some((pattern, digits)) if !pattern.contains(':') || pattern.ends_with(']') => {
+                (pattern, digits.parse().ok())
+            }
             _ => (entry, Some(port)),
         };
         its_port == Some(port) && (pattern == "*" || is_below(host, pattern))

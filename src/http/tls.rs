@@ -153,7 +153,9 @@ impl TlsFault {
             Self::Certificate(CertificateFault::OtherName) => "check the host in the token endpoint's URL",
             Self::Certificate(_) => "the server's operator must replace its certificate",
             Self::Alert(_) => "a server that wants a client certificate gets one by --client-cert and --client-key",
-            Self::NotTls => "check the port in the token endpoint's URL, and whether something intercepts the connection",
+            Self::NotTls => {
+                "check the port in the token endpoint's URL, and whether something intercepts the connection"
+            }
             Self::NothingInCommon => "this program speaks TLS 1.2 and 1.3 with AEAD cipher suites only",
             Self::Other => "run again with --verbose to see each step",
         }

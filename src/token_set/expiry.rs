@@ -31,7 +31,10 @@ pub enum Form {
     /// One of the above, as a string.
     Quoted(Box<Form>),
     /// With the separator and the zone that it had; an offset becomes `Z`.
-    Rfc3339 { separator: char, zone: &'static str },
+    Rfc3339 {
+        separator: char,
+        zone: &'static str,
+    },
 }
 
 /// From here on an epoch number counts milliseconds: as seconds it would be the year 5138.
@@ -128,7 +131,17 @@ mod tests {
             let (read_at, form) = read(text).unwrap();
             assert_eq!((read_at, form.write(at(1_700_000_000)).as_str()), (at(seconds), written), "{text}");
         }
-        for text in ["null", "true", "\"soon\"", "\"\"", "-1", "1e9", "{}", "\"2020-09-13T12:26:40+0200\"", "99999999999999999999"] {
+        for text in [
+            "null",
+            "true",
+            "\"soon\"",
+            "\"\"",
+            "-1",
+            "1e9",
+            "{}",
+            "\"2020-09-13T12:26:40+0200\"",
+            "99999999999999999999",
+        ] {
             assert_eq!(read(text), None, "{text}");
         }
     }

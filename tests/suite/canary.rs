@@ -87,11 +87,7 @@ fn percent_encoded() -> String {
     join(MARKER, "", |text, byte| write!(text, "%{byte:02X}"))
 }
 
-fn join(
-    text: &str,
-    separator: &str,
-    write_byte: impl Fn(&mut String, u8) -> std::fmt::Result,
-) -> String {
+fn join(text: &str, separator: &str, write_byte: impl Fn(&mut String, u8) -> std::fmt::Result) -> String {
     let parts: Vec<String> = text
         .bytes()
         .map(|byte| {
@@ -105,9 +101,7 @@ fn join(
 
 /// Where a sequence of bytes first occurs.
 pub fn position(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack
-        .windows(needle.len())
-        .position(|window| window == needle)
+    haystack.windows(needle.len()).position(|window| window == needle)
 }
 
 impl Leak {
@@ -164,33 +158,18 @@ fn finds_base64_at_every_alignment_and_before_every_ending() {
 
 #[test]
 fn finds_what_debug_output_makes_of_bytes() {
-    assert_eq!(
-        form_of(format!("{:?}", b"xCanary7y")),
-        Some("as decimal bytes")
-    );
+    assert_eq!(form_of(format!("{:?}", b"xCanary7y")), Some("as decimal bytes"));
     assert_eq!(form_of("784361 6e6172 793779"), None);
     assert_eq!(form_of("7843616E617279373779"), Some("in hexadecimal"));
-    let wide: Vec<u8> = "Canary7"
-        .encode_utf16()
-        .flat_map(u16::to_le_bytes)
-        .collect();
+    let wide: Vec<u8> = "Canary7".encode_utf16().flat_map(u16::to_le_bytes).collect();
     assert_eq!(form_of(wide), Some("in UTF-16"));
 }
 
 #[test]
 fn base64_alphabets_agree() {
-    let forms = [
-        base64_forms(MARKER.as_bytes()),
-        base64_forms(percent_encoded().as_bytes()),
-    ];
+    let forms = [base64_forms(MARKER.as_bytes()), base64_forms(percent_encoded().as_bytes())];
     for form in forms.as_flattened() {
-        assert!(
-            form.len() >= 8,
-            "{form} is too short to be told from chance"
-        );
-        assert!(
-            form.bytes().all(|byte| byte.is_ascii_alphanumeric()),
-            "{form}"
-        );
+        assert!(form.len() >= 8, "{form} is too short to be told from chance");
+        assert!(form.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{form}");
     }
 }

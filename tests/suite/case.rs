@@ -145,16 +145,7 @@ pub struct Values {
 }
 
 /// The names that `Values::named` has to give.
-pub const NAMES: [&str; 8] = [
-    "HTTP_ENDPOINT",
-    "HTTP_PORT",
-    "ENDPOINT",
-    "CLIENT_ID",
-    "HOST",
-    "PORT",
-    "DIR",
-    "CA",
-];
+pub const NAMES: [&str; 8] = ["HTTP_ENDPOINT", "HTTP_PORT", "ENDPOINT", "CLIENT_ID", "HOST", "PORT", "DIR", "CA"];
 const CLOCKS: [&str; 3] = ["NOW", "TIME", "DATE"];
 
 impl Case {
@@ -187,9 +178,7 @@ impl Case {
         let mut seen = Vec::new();
         for section in &sections {
             let at = |error| format!("{file}:{}: {error}", section.line);
-            let many = [
-                "file", "link", "reply", "server", "request", "stored", "removed",
-            ];
+            let many = ["file", "link", "reply", "server", "request", "stored", "removed"];
             if seen.contains(&section.kind) && !many.contains(&section.kind) {
                 return Err(at(format!("a second section `{}`", section.kind)));
             }
@@ -199,6 +188,9 @@ impl Case {
         let at_end = |error: &str| Err(format!("{file}: {error}"));
         if !seen.contains(&"exit") {
             return at_end("no section `exit`");
+        }
+        if case.exit != 0 && !seen.contains(&"stderr") {
+            return at_end("a failure needs a section `stderr`");
         }
         if !seen.contains(&"requests") {
             if case.last_step == Repetition::Always {
@@ -211,23 +203,14 @@ impl Case {
     }
 
     fn add(&mut self, section: &Section) -> Result<(), String> {
-        let content = &[
-            "utf-16le",
-            "utf-16be",
-            "bom",
-            "crlf",
-            "escaped",
-            "no final newline",
-        ];
+        let content = &["utf-16le", "utf-16be", "bom", "crlf", "escaped", "no final newline"];
         let file = &[content.as_slice(), &["mode"]].concat();
         let reply = &[content.as_slice(), &["raw", "cut", "repeated"]].concat();
         let operand = || match section.operand {
             "" => Err(format!("`{}` needs a name", section.kind)),
             operand => Ok(operand.to_owned()),
         };
-        if !["file", "link", "stored", "removed", "only"].contains(&section.kind)
-            && !section.operand.is_empty()
-        {
+        if !["file", "link", "stored", "removed", "only"].contains(&section.kind) && !section.operand.is_empty() {
             return Err(format!("`{}` takes no name", section.kind));
         }
         match section.kind {
@@ -312,9 +295,7 @@ fn split(text: &str) -> (String, Vec<Section<'_>>) {
     let mut sections: Vec<Section> = Vec::new();
     for (number, line) in text.split_inclusive('\n').enumerate() {
         let bare = line.trim_end_matches('\n');
-        let title = bare
-            .strip_prefix("-- ")
-            .and_then(|rest| rest.strip_suffix(" --"));
+        let title = bare.strip_prefix("-- ").and_then(|rest| rest.strip_suffix(" --"));
         if let Some(title) = title {
             if let Some(before) = sections.last_mut() {
                 before.end();
@@ -337,13 +318,7 @@ impl<'t> Section<'t> {
             None => (title, Vec::new()),
         };
         let (kind, operand) = title.split_once(' ').unwrap_or((title, ""));
-        Section {
-            line,
-            kind,
-            operand,
-            modifiers,
-            text: String::new(),
-        }
+        Section { line, kind, operand, modifiers, text: String::new() }
     }
 
     /// One empty line before the next section is layout, and no part of this one.
@@ -359,10 +334,7 @@ impl<'t> Section<'t> {
 
     /// The lines of the section, which may have these modifiers alone.
     fn text(&self, allowed: &[&str]) -> Result<Text, String> {
-        let mut text = Text {
-            text: self.text.clone(),
-            ..Text::default()
-        };
+        let mut text = Text { text: self.text.clone(), ..Text::default() };
         check_names(&self.text)?;
         if ["file", "reply", "environment"].contains(&self.kind) {
             check_canaries(&self.text)?;
@@ -430,9 +402,7 @@ impl Text {
         let (head, body) = text.split_once("\n\n").unwrap_or((text.trim_end(), ""));
         let body = self.form.encode(body);
         let length = format!("Content-Length: {}", body.len());
-        let head = head
-            .replace("Content-Length: auto", &length)
-            .replace('\n', "\r\n");
+        let head = head.replace("Content-Length: auto", &length).replace('\n', "\r\n");
         let mut reply = match self.form.escapes {
             Escapes::Literal => head.into_bytes(),
             Escapes::Resolved => unescape(&head),
@@ -459,9 +429,7 @@ impl Form {
         };
         let words = || {
             let text = str::from_utf8(&bytes).expect("only text can be UTF-16");
-            mark.encode_utf16()
-                .chain(text.encode_utf16())
-                .collect::<Vec<u16>>()
+            mark.encode_utf16().chain(text.encode_utf16()).collect::<Vec<u16>>()
         };
         match self.encoding {
             Encoding::Utf8 => [mark.as_bytes(), &bytes].concat(),
@@ -479,13 +447,7 @@ fn unescape(text: &str) -> Vec<u8> {
     while let Some(at) = rest.find('\\') {
         bytes.extend(rest[..at].bytes());
         rest = &rest[at + 1..];
-        let simple = [
-            ('n', b'\n'),
-            ('r', b'\r'),
-            ('t', b'\t'),
-            ('0', 0),
-            ('\\', b'\\'),
-        ];
+        let simple = [('n', b'\n'), ('r', b'\r'), ('t', b'\t'), ('0', 0), ('\\', b'\\')];
         let simple = simple.iter().find(|(name, _)| rest.starts_with(*name));
         let byte = rest.strip_prefix('x').and_then(|hex| hex.get(..2));
         let character = rest.strip_prefix("u{").and_then(|hex| hex.split_once('}'));
@@ -525,11 +487,7 @@ impl Values {
         })
     }
 
-    fn replace<'t>(
-        &self,
-        text: &'t str,
-        clock: impl Fn(&'t str) -> Option<(String, &'t str)>,
-    ) -> String {
+    fn replace<'t>(&self, text: &'t str, clock: impl Fn(&'t str) -> Option<(String, &'t str)>) -> String {
         let mut filled = String::new();
         let mut rest = text;
         while let Some(at) = rest.find('$') {
@@ -540,10 +498,8 @@ impl Values {
                 Some((value.clone(), after))
             });
             let dollar = rest.strip_prefix("$$").map(|after| ("$".to_owned(), after));
-            let (value, after) = named
-                .or_else(|| clock(rest))
-                .or(dollar)
-                .unwrap_or_else(|| ("$".to_owned(), &rest[1..]));
+            let (value, after) =
+                named.or_else(|| clock(rest)).or(dollar).unwrap_or_else(|| ("$".to_owned(), &rest[1..]));
             filled.push_str(&value);
             rest = after;
         }
@@ -565,10 +521,7 @@ fn in_form(clock: &str, time: SystemTime) -> String {
 fn check_names(text: &str) -> Result<(), String> {
     for (at, _) in text.match_indices('$') {
         let after = &text[at + 1..];
-        let known = NAMES
-            .iter()
-            .chain(&CLOCKS)
-            .any(|name| after.starts_with(name));
+        let known = NAMES.iter().chain(&CLOCKS).any(|name| after.starts_with(name));
         if after.starts_with(|first: char| first.is_ascii_uppercase()) && !known {
             let name: String = after.chars().take_while(char::is_ascii_uppercase).collect();
             return Err(format!("`${name}` stands for nothing"));
@@ -583,28 +536,17 @@ fn check_canaries(text: &str) -> Result<(), String> {
     for name in json {
         for (at, _) in text.match_indices(name) {
             let after = text[at + name.len()..].trim_start_matches([' ', ':']);
-            let value = after
-                .strip_prefix('"')
-                .and_then(|value| value.split('"').next());
+            let value = after.strip_prefix('"').and_then(|value| value.split('"').next());
             if value.is_some_and(|value| !value.is_empty() && !value.contains(MARKER)) {
                 return Err(format!("a value of {name} without `{MARKER}` in it"));
             }
         }
     }
-    for name in [
-        "DOCUSIGN_CLIENT_SECRET=",
-        "\naccess_token=",
-        "&refresh_token=",
-    ] {
-        let unsafe_value = text
-            .match_indices(name)
-            .map(|(at, _)| &text[at + name.len()..]);
+    for name in ["DOCUSIGN_CLIENT_SECRET=", "\naccess_token=", "&refresh_token="] {
+        let unsafe_value = text.match_indices(name).map(|(at, _)| &text[at + name.len()..]);
         let mut values = unsafe_value.map(|after| after.split(['\n', '&']).next().unwrap_or(""));
         if values.any(|value| !value.is_empty() && !value.contains(MARKER)) {
-            return Err(format!(
-                "a value of `{}` without `{MARKER}` in it",
-                name.trim()
-            ));
+            return Err(format!("a value of `{}` without `{MARKER}` in it", name.trim()));
         }
     }
     Ok(())
@@ -665,10 +607,7 @@ fn parse(text: &str) -> Result<Case, String> {
 
 fn values() -> Values {
     Values {
-        named: vec![
-            ("ENDPOINT", "https://e/".to_owned()),
-            ("PORT", "7".to_owned()),
-        ],
+        named: vec![("ENDPOINT", "https://e/".to_owned()), ("PORT", "7".to_owned())],
         now: UNIX_EPOCH + Duration::from_secs(1_700_000_000),
     }
 }
@@ -680,10 +619,7 @@ fn reads_sections_with_names_and_modifiers() {
          {\n}\n\n-- reply --\nHTTP/1.1 200 OK\nContent-Length: auto\n\nbody\n-- exit --\n0\n",
     )
     .expect("a sound case");
-    assert_eq!(
-        case.args.given_lines(&values()),
-        [b"--print".as_slice(), b"header"]
-    );
+    assert_eq!(case.args.given_lines(&values()), [b"--print".as_slice(), b"header"]);
     let (name, text) = &case.files[0];
     assert_eq!((name.as_str(), text.mode), ("a b.json", Some(0o640)));
     assert_eq!(text.given(&values()), b"\xef\xbb\xbf{\r\n}\r\n");
@@ -711,9 +647,7 @@ fn one_empty_line_before_a_section_is_layout() {
 #[test]
 fn text_becomes_the_bytes_that_were_asked_for() {
     let text = |modifiers: &str, text: &str| {
-        let case = parse(&format!(
-            "Head.\n-- stdin ({modifiers}) --\n{text}\n-- exit --\n0\n"
-        ));
+        let case = parse(&format!("Head.\n-- stdin ({modifiers}) --\n{text}\n-- exit --\n0\n"));
         case.expect("a sound case").stdin.given(&values())
     };
     assert_eq!(text("no final newline", "a"), b"a");
@@ -722,10 +656,7 @@ fn text_becomes_the_bytes_that_were_asked_for() {
     let escaped = text("escaped, no final newline", r"a\x1b\r\n\0\u{e9}\\n\q");
     assert_eq!(escaped, b"a\x1b\r\n\0\xc3\xa9\\n\\q");
     assert_eq!(text("escaped, no final newline", r"\xff\xfe"), b"\xff\xfe");
-    assert_eq!(
-        text("no final newline", "$ENDPOINT:$PORT $$5 $x"),
-        b"https://e/:7 $5 $x"
-    );
+    assert_eq!(text("no final newline", "$ENDPOINT:$PORT $$5 $x"), b"https://e/:7 $5 $x");
     let times = "$NOW $NOW+60 $TIME-20 $DATE+1";
     let wanted = b"1700000000 1700000060 2023-11-14T22:13:00Z Tue, 14 Nov 2023 22:13:21 GMT";
     assert_eq!(text("no final newline", times), wanted);
@@ -737,33 +668,18 @@ fn refuses_what_it_does_not_understand() {
     let exit = "-- exit --\n0\n";
     assert_eq!(refused(exit), "x.case:1: no words on what the case shows");
     assert_eq!(refused("Head.\n"), "x.case: no section `exit`");
-    let section =
-        |title: &str, text: &str| refused(&format!("Head.\n\n-- {title} --\n{text}\n{exit}"));
+    assert_eq!(refused("Head.\n-- exit --\n1\n"), "x.case: a failure needs a section `stderr`");
+    let section = |title: &str, text: &str| refused(&format!("Head.\n\n-- {title} --\n{text}\n{exit}"));
     assert_eq!(section("argv", ""), "x.case:3: unknown section `argv`");
     assert_eq!(section("args (bom)", ""), "x.case:3: `args` can't be `bom`");
-    assert_eq!(
-        section("file a (mode 9)", ""),
-        "x.case:3: a mode is an octal number"
-    );
+    assert_eq!(section("file a (mode 9)", ""), "x.case:3: a mode is an octal number");
     assert_eq!(section("file", ""), "x.case:3: `file` needs a name");
     assert_eq!(section("stdin x", ""), "x.case:3: `stdin` takes no name");
-    assert_eq!(
-        section("server", "sulk"),
-        "x.case:3: unknown behaviour `sulk`"
-    );
-    assert_eq!(
-        section("stdin", "$NAME"),
-        "x.case:3: `$NAME` stands for nothing"
-    );
+    assert_eq!(section("server", "sulk"), "x.case:3: unknown behaviour `sulk`");
+    assert_eq!(section("stdin", "$NAME"), "x.case:3: `$NAME` stands for nothing");
     assert_eq!(section("exit", "1"), "x.case:5: a second section `exit`");
-    assert_eq!(
-        section("only unix", ""),
-        "x.case:3: `only` needs a reason: `only unix: why`"
-    );
-    assert_eq!(
-        section("reply (repeated)", "x"),
-        "x.case: a repeated step needs a section `requests`"
-    );
+    assert_eq!(section("only unix", ""), "x.case:3: `only` needs a reason: `only unix: why`");
+    assert_eq!(section("reply (repeated)", "x"), "x.case: a repeated step needs a section `requests`");
     assert_eq!(
         section("file a", r#"{"refresh_token": "abc"}"#),
         "x.case:3: a value of \"refresh_token\" without `Canary7` in it"

@@ -98,17 +98,11 @@ impl Workspace {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let process = std::process::id();
-        let root =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.{process}.{number}"));
+        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.{process}.{number}"));
         fs::create_dir_all(root.join("work")).expect("create a workspace");
         let root = fs::canonicalize(root).expect("resolve the workspace");
         AUTHORITY.write_pem(&root.join("ca.pem"));
-        Workspace {
-            root,
-            given: BTreeMap::new(),
-            links: BTreeSet::new(),
-            afterwards: Afterwards::Remove,
-        }
+        Workspace { root, given: BTreeMap::new(), links: BTreeSet::new(), afterwards: Afterwards::Remove }
     }
 
     /// Where the program runs.
@@ -266,9 +260,7 @@ impl<'w> Program<'w> {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let start = SystemTime::now();
-        let mut child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("start {}: {error}", words[0].display()));
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("start {}: {error}", words[0].display()));
 
         // A program that exits without reading all of its input is no fault of the test's.
         let mut stdin = child.stdin.take().expect("it is piped");
@@ -355,27 +347,15 @@ impl Running<'_> {
             stdout: stdout.unwrap_or_default(),
             stderr: stderr.unwrap_or_default(),
             files: workspace.files(),
-            span: Span {
-                start: self.start,
-                end,
-            },
-            given: workspace
-                .given
-                .keys()
-                .chain(&workspace.links)
-                .cloned()
-                .collect(),
+            span: Span { start: self.start, end },
+            given: workspace.given.keys().chain(&workspace.links).cloned().collect(),
             command: self.words,
             args: self.program.args,
             environment: self.program.environment,
             directory: workspace.directory(),
             stdin: self.program.stdin,
         };
-        assert!(
-            !hung,
-            "{}",
-            outcome.report(&[format!("killed after {HANG:?}")])
-        );
+        assert!(!hung, "{}", outcome.report(&[format!("killed after {HANG:?}")]));
         outcome
     }
 }
@@ -422,10 +402,7 @@ impl Outcome {
                 printed.drain(at..at + token.len());
             }
         }
-        let streams = [
-            ("standard output".to_owned(), &printed),
-            ("standard error".to_owned(), &self.stderr),
-        ];
+        let streams = [("standard output".to_owned(), &printed), ("standard error".to_owned(), &self.stderr)];
         let files = self
             .files
             .iter()
@@ -436,10 +413,7 @@ impl Outcome {
             .chain(files)
             .filter_map(|(place, bytes)| {
                 let leak = canary::find(bytes)?;
-                Some(format!(
-                    "a secret {} in {place}: {}",
-                    leak.form, leak.context
-                ))
+                Some(format!("a secret {} in {place}: {}", leak.form, leak.context))
             })
             .collect()
     }
@@ -447,15 +421,11 @@ impl Outcome {
     /// The tokens that were asked for. That none is printed which is not stored is part of the
     /// program's promise.
     fn printable_tokens(&self) -> Vec<String> {
-        let asked = self
-            .args
-            .iter()
-            .zip(self.args.iter().skip(1).map(Some).chain([None]));
-        let asked =
-            asked.filter_map(|(arg, next)| match arg.to_str()?.strip_prefix("--print")? {
-                "" => next?.to_str(),
-                value => value.strip_prefix('='),
-            });
+        let asked = self.args.iter().zip(self.args.iter().skip(1).map(Some).chain([None]));
+        let asked = asked.filter_map(|(arg, next)| match arg.to_str()?.strip_prefix("--print")? {
+            "" => next?.to_str(),
+            value => value.strip_prefix('='),
+        });
         let tokens = ["access-token", "refresh-token", "header", "tokens"];
         if !asked.last().is_some_and(|what| tokens.contains(&what)) {
             return Vec::new();
@@ -473,9 +443,8 @@ impl Outcome {
 
     fn may_hold_secrets(&self, name: &str) -> bool {
         self.given.iter().any(|given| {
-            name.strip_prefix(given.as_str()).is_some_and(|suffix| {
-                suffix.is_empty() || suffix == ".new" || suffix.starts_with(".rescue-")
-            })
+            name.strip_prefix(given.as_str())
+                .is_some_and(|suffix| suffix.is_empty() || suffix == ".new" || suffix.starts_with(".rescue-"))
         })
     }
 
@@ -547,13 +516,8 @@ mod tests {
             status: ExitStatus::default(),
             stdout: stdout.into(),
             stderr: stderr.into(),
-            files: files
-                .map(|(name, text)| (name.to_owned(), text.into()))
-                .into(),
-            span: Span {
-                start: SystemTime::now(),
-                end: SystemTime::now(),
-            },
+            files: files.map(|(name, text)| (name.to_owned(), text.into())).into(),
+            span: Span { start: SystemTime::now(), end: SystemTime::now() },
             given: BTreeSet::from([TOKEN_FILE.to_owned()]),
             command: Vec::new(),
             args: args.split_whitespace().map(OsString::from).collect(),
@@ -572,10 +536,7 @@ mod tests {
         assert_eq!(leaks("--print status", "Canary7-a", "", draft), 1);
         assert_eq!(leaks("--print header", "Bearer Canary7-a", "", draft), 0);
         assert_eq!(leaks("--print=tokens", "Canary7-a Canary7-r", "", draft), 0);
-        assert_eq!(
-            leaks("--print tokens", "Canary7-a Canary7-old", "", draft),
-            1
-        );
+        assert_eq!(leaks("--print tokens", "Canary7-a Canary7-old", "", draft), 1);
         assert_eq!(leaks("--print tokens", "Canary7-a", "Canary7-a", draft), 1);
     }
 

@@ -12,10 +12,7 @@ use std::sync::mpsc::channel;
 const THEIRS: &str = r#"{"access_token": "Canary7-theirs", "refresh_token": "Canary7-theirs-too"}"#;
 
 fn rotation() -> Rotation {
-    Rotation::new(Client {
-        id: CLIENT_ID.to_owned(),
-        secret: CLIENT_SECRET.to_owned(),
-    })
+    Rotation::new(Client { id: CLIENT_ID.to_owned(), secret: CLIENT_SECRET.to_owned() })
 }
 
 fn serve(script: Script) -> TokenServer {
@@ -25,10 +22,7 @@ fn serve(script: Script) -> TokenServer {
 fn stored_refresh_token(workspace: &Workspace) -> String {
     let tokens: serde_json::Value =
         serde_json::from_slice(&workspace.read(TOKEN_FILE)).expect("the token file is JSON");
-    tokens["refresh_token"]
-        .as_str()
-        .expect("a string")
-        .to_owned()
+    tokens["refresh_token"].as_str().expect("a string").to_owned()
 }
 
 #[test]
@@ -38,16 +32,9 @@ fn runs_one_after_another_never_reuse_a_token() {
     let mut workspace = Workspace::new("one-after-another");
     workspace.give(TOKEN_FILE, rotation.first_token_file());
     for run in 1..=3 {
-        workspace
-            .program()
-            .refreshing_at(&server)
-            .run()
-            .expect_exit(0);
+        workspace.program().refreshing_at(&server).run().expect_exit(0);
         assert_eq!(rotation.refreshes(), run);
-        assert_eq!(
-            stored_refresh_token(&workspace),
-            rotation.live_refresh_token()
-        );
+        assert_eq!(stored_refresh_token(&workspace), rotation.live_refresh_token());
     }
     assert_eq!((rotation.reuses(), rotation.is_revoked()), (0, false));
     assert_eq!(server.finish().unexpected, 0);
@@ -67,11 +54,7 @@ fn lock_and_draft_are_there_before_the_token_is_spent() {
         assert!(!draft.is_empty() && draft.iter().all(u8::is_ascii_whitespace));
     });
     let server = serve(Script::once([step]));
-    workspace
-        .program()
-        .refreshing_at(&server)
-        .run()
-        .expect_exit(0);
+    workspace.program().refreshing_at(&server).run().expect_exit(0);
     server.finish();
 }
 
@@ -85,29 +68,15 @@ fn a_login_meanwhile_is_not_overwritten() {
         fs::write(&tokens, THEIRS).expect("log in");
     });
     let server = serve(Script::once([step]));
-    let outcome = workspace
-        .program()
-        .refreshing_at(&server)
-        .run()
-        .expect_exit(74);
+    let outcome = workspace.program().refreshing_at(&server).run().expect_exit(74);
     server.finish();
 
     assert_eq!(outcome.files[TOKEN_FILE], THEIRS.as_bytes());
-    let rescued = outcome
-        .files
-        .iter()
-        .find(|(name, _)| name.contains(".rescue-"));
+    let rescued = outcome.files.iter().find(|(name, _)| name.contains(".rescue-"));
     let (name, content) = rescued.expect("ours is set aside");
     let content = String::from_utf8_lossy(content);
-    assert!(
-        content.contains(&rotation.live_refresh_token()),
-        "{content}"
-    );
-    assert!(
-        outcome.stderr().contains(name.as_str()),
-        "{}",
-        outcome.report(&[])
-    );
+    assert!(content.contains(&rotation.live_refresh_token()), "{content}");
+    assert!(outcome.stderr().contains(name.as_str()), "{}", outcome.report(&[]));
 }
 
 #[test]
@@ -115,19 +84,12 @@ fn a_refusal_of_a_token_that_someone_else_has_replaced_is_no_failure() {
     let mut workspace = Workspace::new("someone-else-won");
     workspace.give(TOKEN_FILE, rotation().first_token_file());
     let tokens = workspace.path(TOKEN_FILE);
-    let refusal = Step::reply(json_reply(
-        "400 Bad Request",
-        r#"{"error":"invalid_grant"}"#,
-    ));
+    let refusal = Step::reply(json_reply("400 Bad Request", r#"{"error":"invalid_grant"}"#));
     let step = refusal.on_request(move |_| {
         fs::write(&tokens, THEIRS).expect("refresh without the lock");
     });
     let server = serve(Script::once([step]));
-    let outcome = workspace
-        .program()
-        .refreshing_at(&server)
-        .run()
-        .expect_exit(0);
+    let outcome = workspace.program().refreshing_at(&server).run().expect_exit(0);
     server.finish();
     assert_eq!(outcome.files[TOKEN_FILE], THEIRS.as_bytes());
 }
@@ -140,17 +102,9 @@ fn a_lock_that_stays_busy_ends_the_run_before_the_request() {
     let lock = File::create(workspace.path("docusign.json.lock")).expect("make the lock file");
     lock.lock().expect("lock it");
     let server = serve(Script::default());
-    let outcome = workspace
-        .program()
-        .refreshing_at(&server)
-        .args(["--lock-timeout", "1s"])
-        .run()
-        .expect_exit(75);
+    let outcome = workspace.program().refreshing_at(&server).args(["--lock-timeout", "1s"]).run().expect_exit(75);
     assert_eq!(server.finish().connections, 0);
-    assert_eq!(
-        outcome.files[TOKEN_FILE],
-        rotation.first_token_file().as_bytes()
-    );
+    assert_eq!(outcome.files[TOKEN_FILE], rotation.first_token_file().as_bytes());
 }
 
 #[test]
@@ -167,22 +121,12 @@ fn a_run_killed_before_the_answer_harms_nothing_that_was_stored() {
     arrived.recv().expect("the request arrives");
     running.kill();
     let outcome = running.wait();
-    assert_eq!(
-        outcome.files[TOKEN_FILE],
-        rotation.first_token_file().as_bytes()
-    );
+    assert_eq!(outcome.files[TOKEN_FILE], rotation.first_token_file().as_bytes());
 
-    let outcome = workspace
-        .program()
-        .refreshing_at(&server)
-        .run()
-        .expect_exit(0);
+    let outcome = workspace.program().refreshing_at(&server).run().expect_exit(0);
     assert_eq!(outcome.stdout(), "");
     assert!(!outcome.files.contains_key("docusign.json.new"));
-    assert_eq!(
-        stored_refresh_token(&workspace),
-        rotation.live_refresh_token()
-    );
+    assert_eq!(stored_refresh_token(&workspace), rotation.live_refresh_token());
     assert_eq!(server.finish().requests.len(), 2);
 }
 
@@ -196,16 +140,9 @@ fn a_full_disk_is_found_before_the_token_is_spent() {
     let outcome = workspace
         .program()
         .refreshing_at(&server)
-        .under([
-            "/bin/sh",
-            "-c",
-            "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\"",
-        ])
+        .under(["/bin/sh", "-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\""])
         .run()
         .expect_exit(73);
     assert_eq!(server.finish().connections, 0);
-    assert_eq!(
-        outcome.files[TOKEN_FILE],
-        rotation().first_token_file().as_bytes()
-    );
+    assert_eq!(outcome.files[TOKEN_FILE], rotation().first_token_file().as_bytes());
 }

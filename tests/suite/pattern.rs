@@ -42,9 +42,7 @@ impl Pattern {
             b"[...]" => Line::AnyLines,
             line => Line::Pieces(pieces(line)),
         });
-        Pattern {
-            lines: lines.collect(),
-        }
+        Pattern { lines: lines.collect() }
     }
 
     pub fn matches(&self, got: &[u8], span: Span) -> bool {
@@ -56,12 +54,10 @@ impl Pattern {
 fn match_lines(wanted: &[Line], got: &[&[u8]], span: Span) -> bool {
     match wanted.split_first() {
         None => got.is_empty(),
-        Some((Line::AnyLines, wanted)) => {
-            (0..=got.len()).any(|skipped| match_lines(wanted, &got[skipped..], span))
-        }
-        Some((Line::Pieces(pieces), wanted)) => got.split_first().is_some_and(|(line, got)| {
-            match_pieces(pieces, line, span) && match_lines(wanted, got, span)
-        }),
+        Some((Line::AnyLines, wanted)) => (0..=got.len()).any(|skipped| match_lines(wanted, &got[skipped..], span)),
+        Some((Line::Pieces(pieces), wanted)) => got
+            .split_first()
+            .is_some_and(|(line, got)| match_pieces(pieces, line, span) && match_lines(wanted, got, span)),
     }
 }
 
@@ -70,27 +66,18 @@ fn match_pieces(wanted: &[Piece], got: &[u8], span: Span) -> bool {
         return got.is_empty();
     };
     let time = |characters: &[u8], offset, parse: fn(&str) -> Option<SystemTime>| {
-        let length = got
-            .iter()
-            .take_while(|byte| characters.contains(byte))
-            .count();
+        let length = got.iter().take_while(|byte| characters.contains(byte)).count();
         let (text, rest) = got.split_at(length);
         let time = str::from_utf8(text).ok().and_then(parse);
         time.is_some_and(|time| span.contains(time, offset)) && match_pieces(wanted, rest, span)
     };
     match piece {
-        Piece::Literal(text) => got
-            .strip_prefix(text.as_slice())
-            .is_some_and(|rest| match_pieces(wanted, rest, span)),
-        Piece::Anything => {
-            (0..=got.len()).any(|skipped| match_pieces(wanted, &got[skipped..], span))
+        Piece::Literal(text) => got.strip_prefix(text.as_slice()).is_some_and(|rest| match_pieces(wanted, rest, span)),
+        Piece::Anything => (0..=got.len()).any(|skipped| match_pieces(wanted, &got[skipped..], span)),
+        Piece::EpochSeconds(offset) => {
+            time(b"0123456789", *offset, |text| Some(UNIX_EPOCH + Duration::from_secs(text.parse().ok()?)))
         }
-        Piece::EpochSeconds(offset) => time(b"0123456789", *offset, |text| {
-            Some(UNIX_EPOCH + Duration::from_secs(text.parse().ok()?))
-        }),
-        Piece::Rfc3339(offset) => time(b"0123456789T:.-Z", *offset, |text| {
-            humantime::parse_rfc3339(text).ok()
-        }),
+        Piece::Rfc3339(offset) => time(b"0123456789T:.-Z", *offset, |text| humantime::parse_rfc3339(text).ok()),
     }
 }
 
@@ -154,9 +141,8 @@ fn gap(text: &[u8]) -> Option<(Piece, &[u8])> {
     }
     // What follows may be anything; the name and its number are ASCII.
     let valid = text.utf8_chunks().next()?.valid();
-    let (piece, rest) = split_clock(valid, "NOW")
-        .map(|(offset, rest)| (Piece::EpochSeconds(offset), rest))
-        .or_else(|| {
+    let (piece, rest) =
+        split_clock(valid, "NOW").map(|(offset, rest)| (Piece::EpochSeconds(offset), rest)).or_else(|| {
             let (offset, rest) = split_clock(valid, "TIME")?;
             Some((Piece::Rfc3339(offset), rest))
         })?;
@@ -230,10 +216,7 @@ fn gaps_of_lines_take_whole_lines() {
 #[test]
 fn times_may_be_any_of_the_run() {
     for second in 28_799..=28_804 {
-        assert!(matches(
-            "{$NOW+28800}",
-            &format!("{{{}}}", 1_700_000_000 + second)
-        ));
+        assert!(matches("{$NOW+28800}", &format!("{{{}}}", 1_700_000_000 + second)));
     }
     assert!(!matches("{$NOW+28800}", "{1700028798}"));
     assert!(!matches("{$NOW+28800}", "{1700028805}"));

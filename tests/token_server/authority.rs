@@ -4,8 +4,7 @@
 //! authority never leaves the process, so trusting its certificate harms nobody afterwards.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, SupportedProtocolVersion};
@@ -41,9 +40,7 @@ pub struct Authority {
 impl Authority {
     pub fn new() -> Authority {
         let mut params = CertificateParams::default();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "Token server of the tests");
+        params.distinguished_name.push(DnType::CommonName, "Token server of the tests");
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let issuer = CertifiedIssuer::self_signed(params, generate_key()).expect("sign the CA");
@@ -66,11 +63,7 @@ impl Authority {
     }
 
     /// These versions of TLS alone.
-    pub fn protect_with(
-        &self,
-        leaf: Leaf,
-        versions: &[&'static SupportedProtocolVersion],
-    ) -> Protection {
+    pub fn protect_with(&self, leaf: Leaf, versions: &[&'static SupportedProtocolVersion]) -> Protection {
         let names = match leaf {
             Leaf::OtherName => ["elsewhere.test"].as_slice(),
             _ => ["localhost", "127.0.0.1", "::1"].as_slice(),
@@ -84,9 +77,7 @@ impl Authority {
         };
         params.not_before = date_time_ymd(from, 1, 1);
         params.not_after = date_time_ymd(to, 1, 1);
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "localhost");
+        params.distinguished_name.push(DnType::CommonName, "localhost");
 
         let key = generate_key();
         let certificate = params.signed_by(&key, &self.issuer).expect("sign the leaf");

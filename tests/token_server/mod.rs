@@ -24,7 +24,7 @@ pub use request::Request;
 pub use rotation::{Client, Rotation};
 pub use script::{Script, Step, json_reply};
 
-use rustls::ServerConnection;
+use rustls::{ServerConfig, ServerConnection};
 use script::{BeforeHandshake, Conduct};
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -83,11 +83,7 @@ impl TokenServer {
             let shared = Arc::clone(&shared);
             thread::spawn(move || accept(&listener, &shared))
         };
-        TokenServer {
-            address,
-            shared,
-            acceptor: Some(acceptor),
-        }
+        TokenServer { address, shared, acceptor: Some(acceptor) }
     }
 
     /// The URL of the token endpoint: `https://localhost:PORT/oauth/token`, or, without TLS,
@@ -128,9 +124,7 @@ impl TokenServer {
             *address = socket.local_addr().ok();
             socket
         };
-        let connections = acceptor
-            .join()
-            .expect("the acceptor has nothing to panic about");
+        let connections = acceptor.join().expect("the acceptor has nothing to panic about");
         drop(wake_up);
 
         // What a client has sent already can still be read after this; waiting for more ends.
@@ -166,20 +160,38 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) -> Vec<JoinHandle<()>> {
             return connections;
         }
         lock(&shared.record).connections += 1;
-        let number = connections.len();
-        let handle = socket.try_clone().expect("a second handle on a socket");
-        lock(&shared.open).insert(number, handle);
+        let open = Open::register(&socket, connections.len(), shared);
         let shared = Arc::clone(shared);
         connections.push(thread::spawn(move || {
             // An error here is the client's doing (it went away), and the client tells of it.
-            let _ = serve(number, socket, &shared);
-            lock(&shared.open).remove(&number);
+            let _ = serve(socket, open, &shared);
         }));
     }
 }
 
+/// The second handle on a socket, for as long as its thread may block on it. As long as there is
+/// one, closing the socket closes nothing, so it goes even when the thread panics.
+struct Open {
+    number: usize,
+    shared: Arc<Shared>,
+}
+
+impl Open {
+    fn register(socket: &TcpStream, number: usize, shared: &Arc<Shared>) -> Open {
+        let handle = socket.try_clone().expect("a second handle on a socket");
+        lock(&shared.open).insert(number, handle);
+        Open { number, shared: Arc::clone(shared) }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        lock(&self.shared.open).remove(&self.number);
+    }
+}
+
 /// One connection, from the handshake to the close.
-fn serve(number: usize, mut socket: TcpStream, shared: &Shared) -> io::Result<()> {
+fn serve(mut socket: TcpStream, open: Open, shared: &Shared) -> io::Result<()> {
     socket.set_nodelay(true)?;
     match shared.script.take_before_handshake() {
         Some(BeforeHandshake::Close) => return Ok(()),
@@ -196,23 +208,20 @@ fn serve(number: usize, mut socket: TcpStream, shared: &Shared) -> io::Result<()
 
     let mut wire = Wire { socket, tls: None };
     if let Protection::Tls(config) = &shared.protection {
-        let mut tls = ServerConnection::new(Arc::clone(config)).expect("a sound TLS configuration");
-        while tls.is_handshaking() {
-            if let Err(error) = tls.complete_io(&mut wire.socket) {
-                lock(&shared.record)
-                    .failed_handshakes
-                    .push(error.to_string());
+        match shake_hands(&mut wire.socket, Arc::clone(config)) {
+            Ok(tls) => wire.tls = Some(tls),
+            Err(error) => {
+                lock(&shared.record).failed_handshakes.push(error.to_string());
                 return Err(error);
             }
         }
-        wire.tls = Some(tls);
     }
 
     if shared.script.take_before_request().is_some() {
         // Closing a socket with bytes unread in it makes the kernel send a reset, which is what
         // a server that was killed looks like. The last handle on the socket has to go.
         wire.socket.peek(&mut [0])?;
-        lock(&shared.open).remove(&number);
+        drop(open);
         return Ok(());
     }
 
@@ -241,6 +250,36 @@ fn serve(number: usize, mut socket: TcpStream, shared: &Shared) -> io::Result<()
         }
         Conduct::Stall => wait_for_close(&mut wire.socket),
     }
+}
+
+/// The TLS handshake, one record at a time, so that none of what the client sends after it is
+/// taken from the socket.
+fn shake_hands(socket: &mut TcpStream, config: Arc<ServerConfig>) -> io::Result<ServerConnection> {
+    let mut tls = ServerConnection::new(config).expect("a sound TLS configuration");
+    while tls.is_handshaking() {
+        if tls.wants_write() {
+            tls.write_tls(socket)?;
+            continue;
+        }
+        // A record is five bytes, of which the last two are the length of the rest.
+        let mut record = vec![0; 5];
+        socket.read_exact(&mut record)?;
+        record.resize(5 + usize::from(u16::from_be_bytes([record[3], record[4]])), 0);
+        socket.read_exact(&mut record[5..])?;
+        let mut unread = record.as_slice();
+        while !unread.is_empty() {
+            tls.read_tls(&mut unread)?;
+            if let Err(error) = tls.process_new_packets() {
+                // The alert that tells the client why.
+                let _ = tls.write_tls(socket);
+                return Err(io::Error::other(error));
+            }
+        }
+    }
+    while tls.wants_write() {
+        tls.write_tls(socket)?;
+    }
+    Ok(tls)
 }
 
 /// Blocks until the other side closes, or this server stops.
@@ -318,10 +357,7 @@ mod tests {
         assert_eq!(exchange(&server, GET), "two");
         assert!(exchange(&server, GET).starts_with("HTTP/1.1 500"));
         let record = server.finish();
-        assert_eq!(
-            (record.connections, record.requests.len(), record.unexpected),
-            (3, 3, 1)
-        );
+        assert_eq!((record.connections, record.requests.len(), record.unexpected), (3, 3, 1));
     }
 
     #[test]
@@ -332,10 +368,7 @@ mod tests {
         drop(connect(&server));
         assert_eq!(exchange(&server, GET), "one");
         let record = server.finish();
-        assert_eq!(
-            (record.connections, record.requests.len(), record.unexpected),
-            (3, 1, 0)
-        );
+        assert_eq!((record.connections, record.requests.len(), record.unexpected), (3, 1, 0));
         assert_eq!(script.remaining(), 0);
     }
 

@@ -34,11 +34,7 @@ impl Request {
         }
         let head = String::from_utf8(head).map_err(|_| ErrorKind::InvalidData)?;
         let mut lines = head.trim_end().split("\r\n").map(str::to_owned);
-        let mut request = Request {
-            line: lines.next().unwrap_or_default(),
-            fields: lines.collect(),
-            body: Vec::new(),
-        };
+        let mut request = Request { line: lines.next().unwrap_or_default(), fields: lines.collect(), body: Vec::new() };
         if request.field("Transfer-Encoding").is_some() {
             request.body = read_chunks(wire)?;
         } else if let Some(length) = request.field("Content-Length") {
@@ -96,9 +92,7 @@ impl Request {
 /// Undoes application/x-www-form-urlencoded (RFC 6749, appendix B).
 pub fn form_decode(text: &str) -> String {
     let spaced = text.replace('+', " ");
-    percent_decode(spaced.as_bytes())
-        .decode_utf8_lossy()
-        .into_owned()
+    percent_decode(spaced.as_bytes()).decode_utf8_lossy().into_owned()
 }
 
 fn read_byte(wire: &mut impl Read) -> io::Result<u8> {
@@ -121,8 +115,7 @@ fn read_chunks(wire: &mut impl Read) -> io::Result<Vec<u8>> {
         while !size.ends_with("\r\n") {
             size.push(char::from(read_byte(wire)?));
         }
-        let size =
-            usize::from_str_radix(size.trim_end(), 16).map_err(|_| ErrorKind::InvalidData)?;
+        let size = usize::from_str_radix(size.trim_end(), 16).map_err(|_| ErrorKind::InvalidData)?;
         body.extend(read_exactly(wire, size)?);
         read_exactly(wire, 2)?;
         if size == 0 {

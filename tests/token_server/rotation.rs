@@ -54,12 +54,7 @@ impl Rotation {
     pub fn new(client: Client) -> Rotation {
         Rotation {
             client,
-            family: Arc::new(Mutex::new(Family {
-                generation: 0,
-                replays_left: 0,
-                reuses: 0,
-                life: Life::Live,
-            })),
+            family: Arc::new(Mutex::new(Family { generation: 0, replays_left: 0, reuses: 0, life: Life::Live })),
         }
     }
 
@@ -78,11 +73,8 @@ impl Rotation {
     /// What the client got at the login, as it keeps it: the four members that Docusign
     /// returns, one a line.
     pub fn first_token_file(&self) -> String {
-        let mut text = response(0)
-            .replace('{', "{\n  ")
-            .replace(',', ",\n  ")
-            .replace("\":", "\": ")
-            .replace('}', "\n}");
+        let mut text =
+            response(0).replace('{', "{\n  ").replace(',', ",\n  ").replace("\":", "\": ").replace('}', "\n}");
         text.push('\n');
         text
     }
@@ -117,10 +109,9 @@ impl Rotation {
         match self.judge(request) {
             Ok(body) => json_reply("200 OK", &body),
             Err((error, "")) => json_reply("400 Bad Request", &format!(r#"{{"error":"{error}"}}"#)),
-            Err((error, description)) => json_reply(
-                "400 Bad Request",
-                &format!(r#"{{"error":"{error}","error_description":"{description}"}}"#),
-            ),
+            Err((error, description)) => {
+                json_reply("400 Bad Request", &format!(r#"{{"error":"{error}","error_description":"{description}"}}"#))
+            }
         }
     }
 
@@ -145,9 +136,7 @@ impl Rotation {
             .basic()
             .as_deref()
             .and_then(|credentials| credentials.split_once(':'))
-            .is_some_and(|(id, secret)| {
-                form_decode(id) == self.client.id && form_decode(secret) == self.client.secret
-            })
+            .is_some_and(|(id, secret)| form_decode(id) == self.client.id && form_decode(secret) == self.client.secret)
     }
 
     fn family(&self) -> MutexGuard<'_, Family> {
@@ -157,9 +146,7 @@ impl Rotation {
 
 impl Family {
     fn exchange(&mut self, presented: &str) -> Verdict {
-        let spent = (0..self.generation)
-            .rev()
-            .find(|&n| refresh_token(n) == presented);
+        let spent = (0..self.generation).rev().find(|&n| refresh_token(n) == presented);
         if spent.is_some() {
             self.reuses += 1;
         }
@@ -210,10 +197,7 @@ mod tests {
     const SECOND: &str = "Canary7~refresh%2B1%2FuFvR%3D%3D";
 
     fn rotation() -> Rotation {
-        Rotation::new(Client {
-            id: "i d".to_owned(),
-            secret: "s".to_owned(),
-        })
+        Rotation::new(Client { id: "i d".to_owned(), secret: "s".to_owned() })
     }
 
     /// The reply to a refresh by the client `i d`, or by one that has another secret.

@@ -12,8 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a web server says that was spoken to in TLS on its plain port (the words of nginx'
 /// counterpart; the client never gets to read them as HTTP).
-pub const PLAIN_HTTP_REPLY: &[u8] =
-    b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+pub const PLAIN_HTTP_REPLY: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
 type AnswerTo = Arc<dyn Fn(&Request) -> Vec<u8> + Send + Sync>;
 type OnRequest = Arc<dyn Fn(&Request) + Send + Sync>;
@@ -111,10 +110,7 @@ impl Step {
     }
 
     fn after_request(conduct: Conduct) -> Step {
-        Step(When::AfterRequest(AfterRequest {
-            on_request: None,
-            conduct,
-        }))
+        Step(When::AfterRequest(AfterRequest { on_request: None, conduct }))
     }
 }
 
