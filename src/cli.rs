@@ -211,9 +211,7 @@ pub fn parse_text(subject: &str, value: &OsStr) -> Result<String, Refusal> {
 }
 
 pub fn parse_environment(subject: &str, value: &OsStr) -> Result<Environment, Refusal> {
-    value.to_str().and_then(Environment::named).ok_or_else(|| {
-        Refusal::usage(subject, "unknown environment", "demo or production; another server is a --token-endpoint URL")
-    })
+    choose(subject, value, &[("demo", Environment::Demo), ("production", Environment::Production)])
 }
 
 pub fn parse_endpoint(subject: &str, value: &OsStr) -> Result<TokenEndpoint, Refusal> {
@@ -228,14 +226,32 @@ pub fn parse_endpoint(subject: &str, value: &OsStr) -> Result<TokenEndpoint, Ref
 }
 
 pub fn parse_auth_method(subject: &str, value: &OsStr) -> Result<AuthMethod, Refusal> {
-    match value.to_str() {
-        Some("client_secret_basic") => Ok(AuthMethod::SecretBasic),
-        Some("client_secret_basic_raw") => Ok(AuthMethod::SecretBasicRaw),
-        Some("client_secret_post") => Ok(AuthMethod::SecretPost),
-        Some("none") => Ok(AuthMethod::None),
-        _ => {
-            let methods = "client_secret_basic, client_secret_basic_raw, client_secret_post or none";
-            Err(Refusal::usage(subject, "unknown method", methods))
+    let methods = [
+        ("client_secret_basic", AuthMethod::SecretBasic),
+        ("client_secret_basic_raw", AuthMethod::SecretBasicRaw),
+        ("client_secret_post", AuthMethod::SecretPost),
+        ("none", AuthMethod::None),
+    ];
+    choose(subject, value, &methods)
+}
+
+fn parse_print(subject: &str, value: &OsStr) -> Result<Print, Refusal> {
+    let choices = [
+        ("access-token", Print::AccessToken),
+        ("refresh-token", Print::RefreshToken),
+        ("header", Print::Header),
+        ("tokens", Print::Tokens),
+        ("status", Print::Status),
+    ];
+    choose(subject, value, &choices)
+}
+
+fn choose<T: Copy>(subject: &str, value: &OsStr, choices: &[(&str, T)]) -> Result<T, Refusal> {
+    match choices.iter().find(|(name, _)| value == *name) {
+        Some((_, choice)) => Ok(*choice),
+        None => {
+            let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
+            Err(Refusal::usage(subject, "unknown choice", &format!("one of {}", names.join(", "))))
         }
     }
 }
@@ -255,17 +271,6 @@ pub fn parse_timeout(subject: &str, value: &OsStr) -> Result<Duration, Refusal> 
     match parse_duration(subject, value)? {
         Duration::ZERO => Err(Refusal::usage(subject, "leaves no time at all", "such as 30s")),
         timeout => Ok(timeout),
-    }
-}
-
-fn parse_print(subject: &str, value: &OsStr) -> Result<Print, Refusal> {
-    match value.to_str() {
-        Some("access-token") => Ok(Print::AccessToken),
-        Some("refresh-token") => Ok(Print::RefreshToken),
-        Some("header") => Ok(Print::Header),
-        Some("tokens") => Ok(Print::Tokens),
-        Some("status") => Ok(Print::Status),
-        _ => Err(Refusal::usage(subject, "unknown choice", "access-token, refresh-token, header, tokens or status")),
     }
 }
 

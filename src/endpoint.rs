@@ -1,12 +1,15 @@
 //! A URL that a refresh token may be sent to.
 //!
 //! A `TokenEndpoint` is built only by its parser, so whoever holds one knows: https, or http to a
-//! literal loopback address; no user, password or fragment in it (RFC 6749, section 3.2); nothing
-//! but the characters of RFC 3986. Pure: no name is looked up here.
+//! literal loopback address; no user, password or fragment in it (RFC 6749, section 3.2). Pure: no
+//! name is looked up here.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
-/// The two public environments of Docusign (facts: every region logs in at the same host).
+use http::Uri;
+use http::uri::Scheme;
+
+/// The two public environments of Docusign (facts 1.1: every region logs in at the same host).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Environment {
     Demo,
@@ -14,14 +17,6 @@ pub enum Environment {
 }
 
 impl Environment {
-    pub fn named(name: &str) -> Option<Self> {
-        match name {
-            "demo" => Some(Self::Demo),
-            "production" => Some(Self::Production),
-            _ => None,
-        }
-    }
-
     pub fn host(self) -> &'static str {
         match self {
             Self::Demo => "account-d.docusign.com",
@@ -32,14 +27,9 @@ impl Environment {
 
 /// An RFC 6749 token endpoint, checked.
 #[derive(Debug)]
-pub struct TokenEndpoint {
-    url: String,
-    host: String,
-    port: u16,
-    scheme: Scheme,
-}
+pub struct TokenEndpoint(Uri);
 
-/// Why a URL is no place for a refresh token.
+/// Why a URL is no place for a refresh token; the text does not quote it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unfit {
     NotAUrl(&'static str),
@@ -47,117 +37,73 @@ pub enum Unfit {
     NotHttps,
 }
 
-/// How the request travels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scheme {
-    Https,
-    /// To a literal loopback address only, and never through a proxy.
-    HttpLoopback,
-}
-
 impl TokenEndpoint {
     pub fn of_environment(environment: Environment) -> Self {
-        let host = environment.host();
-        Self { url: format!("https://{host}/oauth/token"), host: host.to_owned(), port: 443, scheme: Scheme::Https }
+        let path = http::uri::PathAndQuery::from_static("/oauth/token");
+        let authority = http::uri::Authority::from_static(environment.host());
+        let mut parts = http::uri::Parts::default();
+        (parts.scheme, parts.authority, parts.path_and_query) = (Some(Scheme::HTTPS), Some(authority), Some(path));
+        Self(Uri::from_parts(parts).unwrap_or_default())
     }
 
-    /// Parses a URL; the error is the reason why it is refused, without the URL.
     pub fn parse(url: &str) -> Result<Self, Unfit> {
-        let (scheme, rest) = url.split_once("://").ok_or(Unfit::NotAUrl("not a URL"))?;
-        let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-        if authority.contains('@') {
-            return Err(Unfit::NotAUrl("a user or password in the URL"));
-        }
-        if path.contains('#') {
-            return Err(Unfit::NotAUrl("a fragment in the URL (RFC 6749, section 3.2)"));
-        }
-        if !path.bytes().all(is_path_byte) {
-            return Err(Unfit::NotAUrl("a character that a URL can't hold"));
-        }
-        let (host, port) = split_port(authority).map_err(Unfit::NotAUrl)?;
-        let scheme = match scheme.to_ascii_lowercase().as_str() {
-            "https" => Scheme::Https,
-            "http" if is_loopback(host) => Scheme::HttpLoopback,
-            _ => return Err(Unfit::NotHttps),
+        let not_a_url = |why| Err(Unfit::NotAUrl(why));
+        let uri: Uri = match url.parse() {
+            Ok(uri) if url.is_ascii() => uri,
+            _ => return not_a_url("not a URL"),
         };
-        let default_port = match scheme {
-            Scheme::Https => 443,
-            Scheme::HttpLoopback => 80,
+        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return not_a_url("not a whole URL");
         };
-        Ok(Self {
-            // A URL without a path asks for "/" (RFC 9110, section 4.2.3).
-            url: if path.starts_with('/') {
-                url.to_owned()
-            } else {
-                format!("{}/{path}", &url[..url.len() - path.len()])
-            },
-            host: host.to_ascii_lowercase(),
-            port: port.unwrap_or(default_port),
-            scheme,
-        })
+        if authority.as_str().contains('@') {
+            return not_a_url("a user or password in the URL");
+        }
+        if url.contains('#') {
+            return not_a_url("a fragment in the URL (RFC 6749, section 3.2)");
+        }
+        // The parser passes over a port that is out of range, and text before it.
+        let port = &authority.as_str()[authority.host().len()..];
+        let is_port = |digits: &str| digits.parse::<u16>().is_ok_and(|port| port != 0) && !digits.starts_with('+');
+        if authority.host().is_empty() || !(port.is_empty() || port.strip_prefix(':').is_some_and(is_port)) {
+            return not_a_url("no host or no valid port in the URL");
+        }
+        let is_https = scheme == "https";
+        let endpoint = Self(uri);
+        match is_https || endpoint.is_plain() && endpoint.address().is_some_and(|address| address.is_loopback()) {
+            true => Ok(endpoint),
+            false => Err(Unfit::NotHttps),
+        }
     }
 
-    pub fn url(&self) -> &str {
-        &self.url
+    pub fn uri(&self) -> &Uri {
+        &self.0
     }
 
-    /// Lower case; an IPv6 address stands in its brackets.
+    /// As written; an IPv6 address stands in its brackets.
     pub fn host(&self) -> &str {
-        &self.host
+        self.0.host().unwrap_or_default()
+    }
+
+    /// The host, if it is a literal address.
+    fn address(&self) -> Option<IpAddr> {
+        self.host().trim_matches(['[', ']']).parse().ok()
     }
 
     pub fn port(&self) -> u16 {
-        self.port
+        self.0.port_u16().unwrap_or(if self.is_plain() { 80 } else { 443 })
     }
 
-    pub fn scheme(&self) -> Scheme {
-        self.scheme
+    /// Plain http: to a literal loopback address only, and never through a proxy.
+    pub fn is_plain(&self) -> bool {
+        self.0.scheme() == Some(&Scheme::HTTP)
     }
 
     /// Which of Docusign's environments this is, if one.
     pub fn docusign(&self) -> Option<Environment> {
-        [Environment::Demo, Environment::Production].into_iter().find(|known| known.host() == self.host)
+        [Environment::Demo, Environment::Production]
+            .into_iter()
+            .find(|known| self.host().eq_ignore_ascii_case(known.host()))
     }
-}
-
-fn split_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
-    let after_host = if authority.starts_with('[') {
-        authority.find(']').ok_or("an IPv6 address without its closing bracket")? + 1
-    } else {
-        authority.find(':').unwrap_or(authority.len())
-    };
-    let (host, port) = authority.split_at(after_host);
-    let port = match port.strip_prefix(':') {
-        None if port.is_empty() => None,
-        Some(digits) if !digits.starts_with('+') => {
-            Some(digits.parse().ok().filter(|&port| port != 0).ok_or("a port that is no number from 1 to 65535")?)
-        }
-        _ => return Err("text between the host and the port"),
-    };
-    if host.is_empty() {
-        return Err("no host");
-    }
-    if !is_host(host) {
-        return Err("a host that is neither a name (write an international one in its xn-- form) nor an address");
-    }
-    Ok((host, port))
-}
-
-fn is_host(host: &str) -> bool {
-    match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
-        None => host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)),
-    }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    bare.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
-        || bare.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback())
-}
-
-fn is_path_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~:/?[]@!$&'()*+,;=%".contains(&byte)
 }
 
 #[cfg(test)]
@@ -173,13 +119,13 @@ mod tests {
                 "account.docusign.com",
                 443,
             ),
-            ("HTTPS://Example.org:8443", "HTTPS://Example.org:8443/", "example.org", 8443),
+            ("HTTPS://Example.org:8443", "https://Example.org:8443/", "Example.org", 8443),
             ("https://example.org?tenant=a", "https://example.org/?tenant=a", "example.org", 443),
             ("http://127.0.0.1:8080/t", "http://127.0.0.1:8080/t", "127.0.0.1", 8080),
             ("http://[::1]/t", "http://[::1]/t", "[::1]", 80),
         ] {
             let endpoint = TokenEndpoint::parse(url).unwrap();
-            assert_eq!((endpoint.url(), endpoint.host(), endpoint.port()), (whole, host, port));
+            assert_eq!((endpoint.uri().to_string().as_str(), endpoint.host(), endpoint.port()), (whole, host, port));
         }
     }
 

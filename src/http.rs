@@ -172,15 +172,9 @@ impl fmt::Display for ProxyServer {
 }
 
 impl HttpClient {
-    /// Fails only where the endpoint's parser and ureq's disagree about what a URL is.
-    pub fn new(
-        endpoint: &TokenEndpoint,
-        network: Network,
-        journal: Journal,
-    ) -> Result<Self, ureq::http::uri::InvalidUri> {
+    pub fn new(endpoint: &TokenEndpoint, network: Network, journal: Journal) -> Self {
         let Network { proxy, roots, identity } = network;
-        let uri = Uri::try_from(endpoint.url())?;
-        Ok(Self { uri, proxy, roots, identity, journal })
+        Self { uri: endpoint.uri().clone(), proxy, roots, identity, journal }
     }
 
     /// Sends one form, and reads the whole answer, until `deadline`.

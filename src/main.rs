@@ -115,9 +115,7 @@ fn run(settings: &Settings, network: Network, report: &mut Report<'_>) -> Result
         return Ok(Ending { outcome: Outcome::DryRun { request: request.masked() }, stored });
     }
 
-    let mut client = HttpClient::new(&settings.endpoint, network, journal).map_err(|_| {
-        Error::from(cli::Refusal::usage("--token-endpoint", "not a URL", "such as https://HOST/oauth/token"))
-    })?;
+    let mut client = HttpClient::new(&settings.endpoint, network, journal);
     let requested_at = SystemTime::now();
     let deadline = Instant::now() + settings.timeout;
     let refreshed = match refresh::refresh(&mut client, &request, settings.replay, deadline, journal) {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::endpoint::{Scheme, TokenEndpoint};
+use crate::endpoint::TokenEndpoint;
 use crate::secret::Secret;
 
 /// Where a proxy's URL came from, for messages, and the URL: it may hold a password.
@@ -19,7 +19,7 @@ pub fn choose(
     variable: &dyn Fn(&str) -> Option<String>,
     endpoint: &TokenEndpoint,
 ) -> Option<Chosen> {
-    if endpoint.scheme() == Scheme::HttpLoopback {
+    if endpoint.is_plain() {
         return None;
     }
     if let Some(url) = option {
