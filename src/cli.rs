@@ -10,7 +10,10 @@ use std::time::Duration;
 use lexopt::Arg::{Long, Short, Value};
 
 use crate::endpoint::{Environment, TokenEndpoint, Unfit};
+use crate::refresh::Replay;
+use crate::refusal::Refusal;
 use crate::secret::Secret;
+use crate::text::printable;
 
 /// What the user wants to happen.
 pub enum Command {
@@ -38,8 +41,8 @@ pub struct Arguments {
     pub client_cert: Option<PathBuf>,
     pub client_key: Option<PathBuf>,
     pub proxy: Option<Secret>,
-    pub no_replay: bool,
-    pub dry_run: bool,
+    pub replay: Option<Replay>,
+    pub run: Option<Run>,
     pub verbosity: Option<Verbosity>,
 }
 
@@ -60,39 +63,17 @@ pub enum Print {
     Status,
 }
 
+/// Whether the request is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Run {
+    Real,
+    Dry,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verbosity {
     Quiet,
     Verbose,
-}
-
-/// Why an argument or a variable is refused.
-#[derive(Debug, PartialEq)]
-pub struct Refusal {
-    pub kind: RefusalKind,
-    /// The option or variable.
-    pub subject: String,
-    pub what: String,
-    /// The next step.
-    pub hint: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RefusalKind {
-    /// It can't be read.
-    Usage,
-    /// It can be read, but not be done.
-    Configuration,
-}
-
-impl Refusal {
-    pub fn usage(subject: &str, what: impl Into<String>, hint: &str) -> Self {
-        Self { kind: RefusalKind::Usage, subject: subject.to_owned(), what: what.into(), hint: hint.to_owned() }
-    }
-
-    pub fn configuration(subject: &str, what: impl Into<String>, hint: &str) -> Self {
-        Self { kind: RefusalKind::Configuration, ..Self::usage(subject, what, hint) }
-    }
 }
 
 const SEE_HELP: &str = "docusign-refresh --help lists the options";
@@ -101,45 +82,28 @@ const SEE_HELP: &str = "docusign-refresh --help lists the options";
 pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, Refusal> {
     let mut parser = lexopt::Parser::from_args(arguments);
     let mut typed = Arguments::default();
-    loop {
-        let option = match parser.next().map_err(|error| refuse(&error))? {
-            None => return Ok(Command::Run(Box::new(typed))),
-            Some(Short('h') | Long("help")) => return Ok(Command::Help),
-            Some(Short('V') | Long("version")) => return Ok(Command::Version),
-            Some(Short('q') | Long("quiet")) => {
-                once("--quiet and --verbose", &mut typed.verbosity, Verbosity::Quiet)?;
-                continue;
-            }
-            Some(Short('v') | Long("verbose")) => {
-                once("--quiet and --verbose", &mut typed.verbosity, Verbosity::Verbose)?;
-                continue;
-            }
-            Some(Long("no-replay")) => {
-                typed.no_replay = true;
-                continue;
-            }
-            Some(Long("dry-run")) => {
-                typed.dry_run = true;
-                continue;
-            }
-            Some(Value(path)) => {
+    while let Some(argument) = parser.next().map_err(|error| refuse(&error))? {
+        let option = match argument {
+            Value(path) => {
                 take_token_file(&mut typed, path)?;
                 continue;
             }
-            Some(Long(name)) => format!("--{name}"),
-            Some(Short(letter)) => format!("-{letter}"),
+            Long("help") | Short('h') => return Ok(Command::Help),
+            Long("version") | Short('V') => return Ok(Command::Version),
+            Short('q') => "--quiet".to_owned(),
+            Short('v') => "--verbose".to_owned(),
+            Long(name) => format!("--{}", printable(name)),
+            Short(letter) => format!("-{}", printable(&letter.to_string())),
         };
-        take_value(&mut typed, &option, &mut parser)?;
+        take(&mut typed, &option, &mut parser)?;
     }
+    Ok(Command::Run(Box::new(typed)))
 }
 
-fn take_value(typed: &mut Arguments, option: &str, parser: &mut lexopt::Parser) -> Result<(), Refusal> {
-    let mut value = || -> Result<OsString, Refusal> {
-        let value = parser.value().map_err(|error| refuse(&error))?;
-        if value.is_empty() {
-            return Err(Refusal::usage(option, "empty value", SEE_HELP));
-        }
-        Ok(value)
+fn take(typed: &mut Arguments, option: &str, parser: &mut lexopt::Parser) -> Result<(), Refusal> {
+    let mut value = || match parser.value().map_err(|error| refuse(&error))? {
+        value if value.is_empty() => Err(Refusal::usage(option, "empty value", SEE_HELP)),
+        value => Ok(value),
     };
     match option {
         "--environment" => once(option, &mut typed.environment, parse_environment(option, &value()?)?),
@@ -159,6 +123,10 @@ fn take_value(typed: &mut Arguments, option: &str, parser: &mut lexopt::Parser) 
         "--client-cert" => once(option, &mut typed.client_cert, value()?.into()),
         "--client-key" => once(option, &mut typed.client_key, value()?.into()),
         "--proxy" => once(option, &mut typed.proxy, Secret::new(parse_text(option, &value()?)?)),
+        "--no-replay" => once(option, &mut typed.replay, Replay::Never),
+        "--dry-run" => once(option, &mut typed.run, Run::Dry),
+        "--quiet" => once("--quiet and --verbose", &mut typed.verbosity, Verbosity::Quiet),
+        "--verbose" => once("--quiet and --verbose", &mut typed.verbosity, Verbosity::Verbose),
         "--client-secret" => Err(Refusal::usage(
             option,
             "no such option: arguments are public, so none takes a secret",

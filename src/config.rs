@@ -7,17 +7,18 @@
 mod proxy;
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::cli::{self, Arguments, AuthMethod, Print, Refusal};
+use crate::cli::{self, Arguments, AuthMethod, Print, Run};
 use crate::endpoint::{Environment, TokenEndpoint};
 use crate::http::{Identity, IdentityFault, Network, ProxyServer, Roots};
 use crate::oauth::{Client, ClientAuthentication, GRANT_FIELDS};
 use crate::refresh::Replay;
+use crate::refusal::Refusal;
 use crate::secret::Secret;
 use crate::text;
 
@@ -36,49 +37,22 @@ pub struct Settings {
     pub run: Run,
 }
 
-/// Whether the request is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Run {
-    Real,
-    Dry,
-}
-
-/// Why the settings are refused, by who must act.
-pub enum Error {
-    /// Bad arguments or variables, contradictions, a file whose content is not what it should be.
-    Refused(Refusal),
-    /// A file can't be read.
-    Unreadable { subject: String, what: &'static str, why: io::Error },
-}
-
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
 /// A client secret file may hold this many bytes.
 const LARGEST_SECRET: u64 = 64 << 10;
 
 /// A PEM file may hold this many bytes: a bundle of all public roots is a quarter of a megabyte.
 const LARGEST_PEM: u64 = 16 << 20;
 
-const SECRET_FILE: &str = "DOCUSIGN_CLIENT_SECRET_FILE";
-const SECRET: &str = "DOCUSIGN_CLIENT_SECRET";
-const CREDENTIAL: &str = "docusign-client-secret";
-
 /// Settles what was typed and what this process was started with. The network part is for the
 /// HTTP client alone.
-pub fn settle(typed: Arguments) -> Result<(Settings, Network), Error> {
+pub fn settle(typed: Arguments) -> Result<(Settings, Network), Refusal> {
     let endpoint = endpoint(typed.environment, typed.token_endpoint)?;
     let min_ttl = option_or_variable(typed.min_ttl, "DOCUSIGN_MIN_TTL", cli::parse_duration)?;
     let timeout = option_or_variable(typed.timeout, "DOCUSIGN_TIMEOUT", cli::parse_timeout)?;
     let method = option_or_variable(typed.client_auth, "DOCUSIGN_CLIENT_AUTH", cli::parse_auth_method)?;
-    let Some(id) = option_or_variable(typed.client_id, "DOCUSIGN_CLIENT_ID", cli::parse_text)? else {
-        return Err(
-            Refusal::usage("--client-id", "missing", "give the integration key, or set DOCUSIGN_CLIENT_ID").into()
-        );
-    };
+    let id = option_or_variable(typed.client_id, "DOCUSIGN_CLIENT_ID", cli::parse_text)?;
+    let id_hint = "give the integration key, or set DOCUSIGN_CLIENT_ID";
+    let id = id.ok_or_else(|| Refusal::usage("--client-id", "missing", id_hint))?;
     check_parameters(&typed.params)?;
     let secret = client_secret(typed.client_secret_file)?;
     let network = Network {
@@ -98,8 +72,8 @@ pub fn settle(typed: Arguments) -> Result<(Settings, Network), Error> {
         print: typed.print,
         timeout: timeout.unwrap_or(Duration::from_secs(30)),
         lock_timeout: typed.lock_timeout.unwrap_or(Duration::from_secs(60)),
-        replay: if typed.no_replay { Replay::Never } else { Replay::Prompt },
-        run: if typed.dry_run { Run::Dry } else { Run::Real },
+        replay: typed.replay.unwrap_or(Replay::Prompt),
+        run: typed.run.unwrap_or(Run::Real),
     };
     Ok((settings, network))
 }
@@ -112,7 +86,7 @@ fn variable(name: &str) -> Option<OsString> {
 fn option_or_variable<T>(
     option: Option<T>,
     name: &str,
-    parse: fn(&str, &std::ffi::OsStr) -> Result<T, Refusal>,
+    parse: fn(&str, &OsStr) -> Result<T, Refusal>,
 ) -> Result<Option<T>, Refusal> {
     match (option, variable(name)) {
         (Some(value), _) => Ok(Some(value)),
@@ -121,26 +95,19 @@ fn option_or_variable<T>(
     }
 }
 
+/// An option of one level and its rival: one of them, or the variables' word, or the demo.
 fn endpoint(environment: Option<Environment>, url: Option<TokenEndpoint>) -> Result<TokenEndpoint, Refusal> {
-    const ENVIRONMENT: &str = "DOCUSIGN_ENVIRONMENT";
-    const TOKEN_ENDPOINT: &str = "DOCUSIGN_TOKEN_ENDPOINT";
-    match (environment, url) {
-        (Some(_), Some(_)) => Err(Refusal::usage(
-            "--environment and --token-endpoint",
-            "both given",
-            "give one: an environment is an endpoint",
-        )),
-        (Some(environment), None) => Ok(TokenEndpoint::of_environment(environment)),
-        (None, Some(url)) => Ok(url),
-        (None, None) => match (variable(ENVIRONMENT), variable(TOKEN_ENDPOINT)) {
-            (Some(_), Some(_)) => {
-                let both = format!("{ENVIRONMENT} and {TOKEN_ENDPOINT}");
-                Err(Refusal::usage(&both, "both set", "unset one, or decide by an option"))
-            }
-            (Some(name), None) => cli::parse_environment(ENVIRONMENT, &name).map(TokenEndpoint::of_environment),
-            (None, Some(url)) => cli::parse_endpoint(TOKEN_ENDPOINT, &url),
-            (None, None) => Ok(TokenEndpoint::of_environment(Environment::Demo)),
-        },
+    const NAME: &str = "DOCUSIGN_ENVIRONMENT";
+    const URL: &str = "DOCUSIGN_TOKEN_ENDPOINT";
+    let rivals = |subject| Err(Refusal::usage(subject, "both given", "give one: an environment is an endpoint"));
+    match (environment, url, variable(NAME), variable(URL)) {
+        (Some(_), Some(_), ..) => rivals("--environment and --token-endpoint"),
+        (Some(environment), ..) => Ok(TokenEndpoint::of_environment(environment)),
+        (_, Some(url), ..) => Ok(url),
+        (.., Some(_), Some(_)) => rivals("DOCUSIGN_ENVIRONMENT and DOCUSIGN_TOKEN_ENDPOINT"),
+        (.., Some(name), None) => cli::parse_environment(NAME, &name).map(TokenEndpoint::of_environment),
+        (.., Some(url)) => cli::parse_endpoint(URL, &url),
+        _ => Ok(TokenEndpoint::of_environment(Environment::Demo)),
     }
 }
 
@@ -149,165 +116,129 @@ fn check_parameters(parameters: &[(String, String)]) -> Result<(), Refusal> {
         None => Ok(()),
         Some((name, _)) => {
             let what = format!("{name} belongs to the grant itself");
-            Err(Refusal::usage("--param", what, "leave it out: the program sends it"))
+            Err(Refusal::usage("--param", &what, "leave it out: the program sends it"))
         }
     }
 }
 
-fn authentication(method: Option<AuthMethod>, secret: Option<Secret>) -> Result<ClientAuthentication, Error> {
-    let method = method.unwrap_or(if secret.is_some() { AuthMethod::SecretBasic } else { AuthMethod::None });
+fn authentication(method: Option<AuthMethod>, secret: Option<Secret>) -> Result<ClientAuthentication, Refusal> {
+    let refused = |what, hint| Err(Refusal::configuration("client authentication", what, hint));
     match (method, secret) {
-        (AuthMethod::SecretBasic, Some(secret)) => Ok(ClientAuthentication::SecretBasic(secret)),
-        (AuthMethod::SecretBasicRaw, Some(secret)) => Ok(ClientAuthentication::SecretBasicRaw(secret)),
-        (AuthMethod::SecretPost, Some(secret)) => Ok(ClientAuthentication::SecretPost(secret)),
-        (AuthMethod::None, None) => Ok(ClientAuthentication::None),
-        (AuthMethod::None, Some(_)) => Err(Error::Refused(Refusal::configuration(
-            "client authentication",
+        (None | Some(AuthMethod::SecretBasic), Some(secret)) => Ok(ClientAuthentication::SecretBasic(secret)),
+        (Some(AuthMethod::SecretBasicRaw), Some(secret)) => Ok(ClientAuthentication::SecretBasicRaw(secret)),
+        (Some(AuthMethod::SecretPost), Some(secret)) => Ok(ClientAuthentication::SecretPost(secret)),
+        (None | Some(AuthMethod::None), None) => Ok(ClientAuthentication::None),
+        (Some(AuthMethod::None), Some(_)) => refused(
             "none is asked for, but there is a client secret",
             "leave the secret out, or choose client_secret_basic or client_secret_post",
-        ))),
-        (_, None) => Err(Error::Refused(Refusal::configuration(
-            "client authentication",
+        ),
+        (Some(_), None) => refused(
             "this method needs a client secret, and there is none",
             "give --client-secret-file FILE, or choose --client-auth none for a public client",
-        ))),
+        ),
     }
 }
 
 /// The client secret from its one source, if there is one.
-fn client_secret(option: Option<PathBuf>) -> Result<Option<Secret>, Error> {
+fn client_secret(option: Option<PathBuf>) -> Result<Option<Secret>, Refusal> {
+    const FILE: &str = "DOCUSIGN_CLIENT_SECRET_FILE";
+    const TEXT: &str = "DOCUSIGN_CLIENT_SECRET";
+    const CREDENTIAL: &str = "docusign-client-secret in CREDENTIALS_DIRECTORY";
     if let Some(path) = option {
-        return read_secret("--client-secret-file", &path).map(Some);
+        return read_secret(&path).map(Some);
     }
-    let credential = variable("CREDENTIALS_DIRECTORY").map(|directory| Path::new(&directory).join(CREDENTIAL));
-    let credential = credential.filter(|path| path.exists());
-    match (variable(SECRET_FILE), variable(SECRET), credential) {
+    let directory = variable("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let credential = directory.map(|directory| directory.join("docusign-client-secret"));
+    match (variable(FILE), variable(TEXT), credential.filter(|path| path.try_exists().unwrap_or(true))) {
         (None, None, None) => Ok(None),
-        (Some(path), None, None) => read_secret(SECRET_FILE, Path::new(&path)).map(Some),
-        (None, Some(text), None) => Ok(Some(Secret::new(cli::parse_text(SECRET, &text)?))),
-        (None, None, Some(path)) => read_secret("the credential docusign-client-secret", &path).map(Some),
+        (Some(path), None, None) => read_secret(Path::new(&path)).map(Some),
+        (None, Some(text), None) => one_line(TEXT, &cli::parse_text(TEXT, &text)?).map(Some),
+        (None, None, Some(path)) => read_secret(&path).map(Some),
         (file, text, credential) => {
-            let sources = [
-                file.map(|_| SECRET_FILE),
-                text.map(|_| SECRET),
-                credential.map(|_| "docusign-client-secret in CREDENTIALS_DIRECTORY"),
-            ];
-            let what = format!("two sources: {}", sources.into_iter().flatten().collect::<Vec<_>>().join(" and "));
-            Err(Error::Refused(Refusal::configuration(
-                "client secret",
-                what,
-                "keep one, or decide by --client-secret-file",
-            )))
+            let sources = [file.map(|_| FILE), text.map(|_| TEXT), credential.map(|_| CREDENTIAL)];
+            let what =
+                format!("more than one source: {}", sources.into_iter().flatten().collect::<Vec<_>>().join(" and "));
+            Err(Refusal::configuration("client secret", &what, "keep one, or decide by --client-secret-file"))
         }
     }
 }
 
-/// One line of text; its newline is not part of the secret.
-fn read_secret(source: &str, path: &Path) -> Result<Secret, Error> {
-    let refused = |what: &str, hint: &str| {
-        let subject = format!("{source}: {}", path.display());
-        Err(Error::Refused(Refusal::configuration(&subject, what, hint)))
-    };
-    let bytes = if path == Path::new("-") {
-        if io::stdin().is_terminal() {
-            let what = "standard input is a terminal, and nothing is prompted for";
-            return Err(Refusal::usage(source, what, "redirect it: < FILE").into());
-        }
-        read_at_most(io::stdin(), LARGEST_SECRET)
-    } else {
+fn read_secret(path: &Path) -> Result<Secret, Refusal> {
+    const WHAT: &str = "the client secret";
+    let read = if path != Path::new("-") {
         File::open(path).and_then(|file| read_at_most(file, LARGEST_SECRET))
+    } else if io::stdin().is_terminal() {
+        let what = "standard input is a terminal, and nothing is prompted for";
+        return Err(Refusal::usage("--client-secret-file", what, "redirect it: < FILE"));
+    } else {
+        read_at_most(io::stdin(), LARGEST_SECRET)
     };
-    let bytes = bytes.map_err(|why| Error::Unreadable {
-        subject: path.display().to_string(),
-        what: "cannot read the client secret",
-        why,
-    })?;
-    let Ok(text) = text::decode(&bytes) else {
-        return refused("the client secret is not text", "store it in UTF-8");
-    };
-    let line = text.strip_suffix('\n').unwrap_or(&text);
+    let bytes = read.map_err(|why| Refusal::unreadable(path, WHAT, &why))?;
+    let text = text::decode(&bytes).map_err(|_| Refusal::unusable(path, WHAT, "not text"))?;
+    one_line(&path.display().to_string(), &text)
+}
+
+/// A secret is one line of text; its newline is not part of it.
+fn one_line(source: &str, text: &str) -> Result<Secret, Refusal> {
+    let line = text.strip_suffix('\n').unwrap_or(text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     if line.is_empty() {
-        return refused(
+        return Err(Refusal::configuration(
+            source,
             "the client secret is empty",
-            "store the secret in the file, or leave the source out for a public client",
-        );
+            "store it there; a public client has no source at all",
+        ));
     }
     if line.contains(char::is_control) {
-        return refused("the client secret is more than one line", "store the secret alone in the file");
+        return Err(Refusal::configuration(source, "the client secret is more than one line", "store it there alone"));
     }
     Ok(Secret::new(line))
 }
 
 fn read_at_most(from: impl Read, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    from.take(limit + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit {
-        return Err(io::Error::other("larger than any such file"));
+    match from.take(limit + 1).read_to_end(&mut bytes)? as u64 > limit {
+        true => Err(io::Error::other("larger than any such file")),
+        false => Ok(bytes),
     }
-    Ok(bytes)
 }
 
-fn proxy(option: Option<Secret>, endpoint: &TokenEndpoint) -> Result<Option<ProxyServer>, Error> {
+fn proxy(option: Option<Secret>, endpoint: &TokenEndpoint) -> Result<Option<ProxyServer>, Refusal> {
     let text = |name: &str| variable(name).and_then(|value| value.into_string().ok());
     let Some((source, url)) = proxy::choose(option, &text, endpoint) else { return Ok(None) };
-    match ProxyServer::parse(&url) {
-        Some(proxy) => Ok(Some(proxy)),
-        None => Err(Refusal::usage(
-            source,
-            "not a proxy's URL",
-            "such as http://proxy.example:3128 or socks5://127.0.0.1:1080",
-        )
-        .into()),
-    }
+    let hint = "such as http://proxy.example:3128 or socks5://127.0.0.1:1080";
+    ProxyServer::parse(&url).map(Some).ok_or_else(|| Refusal::usage(source, "not a proxy's URL", hint))
 }
 
-fn roots(option: Option<PathBuf>) -> Result<Roots, Error> {
+fn roots(option: Option<PathBuf>) -> Result<Roots, Refusal> {
     let Some(path) = option.or_else(|| variable("SSL_CERT_FILE").map(PathBuf::from)) else {
         return Ok(Roots::BuiltIn);
     };
-    let pem = read_pem(&path, "cannot read the CA file")?;
-    Roots::from_pem(&pem).ok_or_else(|| Error::Unreadable {
-        subject: path.display().to_string(),
-        what: "cannot use the CA file",
-        why: io::Error::other("no PEM certificate in it"),
-    })
+    let pem = read_pem(&path, "the CA file")?;
+    Roots::from_pem(&pem).ok_or_else(|| Refusal::unusable(&path, "the CA file", "no PEM certificate in it"))
 }
 
-fn identity(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<Identity>, Error> {
+fn identity(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<Identity>, Refusal> {
+    const CERTIFICATE: &str = "the client certificate";
+    const KEY: &str = "the client key";
     let (certificate, key) = match (certificate, key) {
         (None, None) => return Ok(None),
-        (None, Some(_)) => {
-            return Err(Refusal::usage("--client-key", "given without --client-cert", "give both").into());
-        }
+        (None, Some(_)) => return Err(Refusal::usage("--client-key", "given without --client-cert", "give both")),
         (Some(certificate), key) => (certificate.clone(), key.unwrap_or(certificate)),
     };
-    let certificate_pem = read_pem(&certificate, "cannot read the client certificate")?;
-    let key_pem = read_pem(&key, "cannot read the client key")?;
-    let unusable = |path: &Path, what, why: &str| {
-        let (subject, why) = (path.display().to_string(), io::Error::other(why.to_owned()));
-        Err(Error::Unreadable { subject, what, why })
-    };
-    match Identity::from_pem(&certificate_pem, &key_pem) {
+    match Identity::from_pem(&read_pem(&certificate, CERTIFICATE)?, &read_pem(&key, KEY)?) {
         Ok(identity) => Ok(Some(identity)),
-        Err(IdentityFault::NoCertificate) => {
-            unusable(&certificate, "cannot use the client certificate", "no PEM certificate in it")
-        }
-        Err(IdentityFault::NoKey) => {
-            unusable(&key, "cannot use the client key", "no unencrypted PEM private key (PKCS#8, SEC1 or PKCS#1) in it")
-        }
-        Err(IdentityFault::KeyDoesNotFit) => Err(Error::Refused(Refusal::configuration(
+        Err(fault @ IdentityFault::NoCertificate) => Err(Refusal::unusable(&certificate, CERTIFICATE, fault.why())),
+        Err(fault @ (IdentityFault::NoKey | IdentityFault::Unusable)) => Err(Refusal::unusable(&key, KEY, fault.why())),
+        Err(fault @ IdentityFault::KeyDoesNotFit) => Err(Refusal::configuration(
             &key.display().to_string(),
-            "the client key does not fit the client certificate",
+            fault.why(),
             "give the key that the certificate was made for",
-        ))),
-        Err(IdentityFault::Unusable) => {
-            unusable(&key, "cannot use the client key", "of a kind that this program does not know")
-        }
+        )),
     }
 }
 
-fn read_pem(path: &Path, what: &'static str) -> Result<Vec<u8>, Error> {
-    let bytes = File::open(path).and_then(|file| read_at_most(file, LARGEST_PEM));
-    bytes.map_err(|why| Error::Unreadable { subject: path.display().to_string(), what, why })
+fn read_pem(path: &Path, what: &str) -> Result<Vec<u8>, Refusal> {
+    let read = File::open(path).and_then(|file| read_at_most(file, LARGEST_PEM));
+    read.map_err(|why| Refusal::unreadable(path, what, &why))
 }

@@ -7,12 +7,12 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use crate::cli::{Refusal, RefusalKind};
-use crate::config::{self, Settings};
+use crate::config::Settings;
 use crate::endpoint::Environment;
 use crate::oauth::{self, ErrorResponse, Verdict};
 use crate::refresh::{Cause, Unrefreshed};
-use crate::text::reason;
+use crate::refusal::{Refusal, RefusalKind};
+use crate::text::{harmless, reason};
 use crate::token_file;
 
 /// Exit codes by sysexits' names. 0 means: the file holds fresh tokens.
@@ -145,22 +145,11 @@ impl Error {
     }
 }
 
-impl From<config::Error> for Error {
-    fn from(error: config::Error) -> Self {
-        match error {
-            config::Error::Refused(refusal) => refusal.into(),
-            config::Error::Unreadable { subject, what, why } => {
-                Self::new(Exit::NoInput, subject, format!("{what}: {}", reason(&why)))
-                    .hint("check the path, and that this user may read it")
-            }
-        }
-    }
-}
-
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         let exit = match refusal.kind {
             RefusalKind::Usage => Exit::Usage,
+            RefusalKind::Unreadable => Exit::NoInput,
             RefusalKind::Configuration => Exit::Config,
         };
         Self::new(exit, refusal.subject, refusal.what).hint(refusal.hint)
@@ -169,8 +158,8 @@ impl From<Refusal> for Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "docusign-refresh: {}: {}", self.subject, self.what)?;
-        self.hints.iter().try_for_each(|hint| writeln!(f, "hint: {hint}"))
+        writeln!(f, "docusign-refresh: {}: {}", harmless(&self.subject), harmless(&self.what))?;
+        self.hints.iter().try_for_each(|hint| writeln!(f, "hint: {}", harmless(hint)))
     }
 }
 

@@ -9,6 +9,7 @@
 //! * `refresh`: the exchange with its retries; `oauth` says what is sent and understood, `http`
 //!   sends it
 //! * `error`: every failure's message and exit code
+//! * `refusal`: why the program does not even begin
 //! * `json`, `text`, `endpoint`, `secret`: values that can't be wrong
 //! * `journal`, `signals`, `static_glibc`: what the system around needs
 //!
@@ -23,6 +24,7 @@ mod journal;
 mod json;
 mod oauth;
 mod refresh;
+mod refusal;
 mod secret;
 mod signals;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_feature = "crt-static"))]
@@ -39,8 +41,8 @@ use std::process::ExitCode;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use cli::{Command, Print, Verbosity};
-use config::{Run, Settings};
+use cli::{Command, Print, Run, Verbosity};
+use config::Settings;
 use error::Error;
 use http::{HttpClient, LARGEST_BODY, Network};
 use journal::Journal;
@@ -207,7 +209,7 @@ impl Report<'_> {
         if self.verbosity == Some(Verbosity::Quiet) {
             return;
         }
-        let name = self.name.display();
+        let name = text::harmless(&self.name.to_string_lossy());
         for warning in &self.warnings {
             say(format_args!("docusign-refresh: {name}: warning: {warning}\n"));
         }

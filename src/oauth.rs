@@ -13,6 +13,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 use crate::json::Object;
 use crate::secret::Secret;
+use crate::text;
 
 /// Who asks, and how that is proved (RFC 6749, section 2.3).
 pub struct Client {
@@ -152,7 +153,7 @@ impl RefreshRequest {
         for spelling in self.spellings.iter().filter(|spelling| !spelling.expose().is_empty()) {
             text = text.replace(spelling.expose(), "[masked]");
         }
-        printable(&text)
+        text::printable(&text)
     }
 }
 
@@ -165,14 +166,6 @@ impl Client {
             ClientAuthentication::None => None,
         }
     }
-}
-
-/// Foreign text as a terminal may see it: printable ASCII, '?' for the rest, cut at 200.
-pub fn printable(text: &str) -> String {
-    const LONGEST: usize = 200;
-    let shown = text.trim().chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' });
-    let cut = if text.trim().chars().count() > LONGEST { "[cut]" } else { "" };
-    shown.take(LONGEST).chain(cut.chars()).collect()
 }
 
 /// A token response (section 5.1): its members, as the server wrote them, have an access token.
@@ -380,9 +373,9 @@ mod tests {
 
     #[test]
     fn shows_foreign_text_harmlessly() {
-        assert_eq!(printable("a\u{1b}[31mb\r\n\u{e9}\0"), "a?[31mb????");
-        assert_eq!(printable(&"x".repeat(201)), format!("{}[cut]", "x".repeat(200)));
-        assert_eq!(printable(&"x".repeat(200)), "x".repeat(200));
+        assert_eq!(text::printable("a\u{1b}[31mb\r\n\u{e9}\0"), "a?[31mb????");
+        assert_eq!(text::printable(&"x".repeat(201)), format!("{}[cut]", "x".repeat(200)));
+        assert_eq!(text::printable(&"x".repeat(200)), "x".repeat(200));
     }
 
     #[test]

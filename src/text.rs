@@ -1,6 +1,6 @@
 //! From the bytes of a file that a person, an editor or PowerShell made to text, from an offset in
-//! that text to the line and column that a person looks for, and from the system's errors to the
-//! style of a message. Pure.
+//! that text to the line and column that a person looks for; from foreign text to what a terminal
+//! may see, and from the system's errors to the style of a message. Pure.
 
 use std::fmt;
 use std::io;
@@ -66,6 +66,19 @@ fn decode_utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, NotTex
         }
     }
     if odd.is_empty() { Ok(text) } else { Err(fault_at_end(&text)) }
+}
+
+/// Foreign text as a terminal may see it: printable ASCII, '?' for the rest, cut at 200.
+pub fn printable(text: &str) -> String {
+    const LONGEST: usize = 200;
+    let shown = text.trim().chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' });
+    let cut = if text.trim().chars().count() > LONGEST { "[cut]" } else { "" };
+    shown.take(LONGEST).chain(cut.chars()).collect()
+}
+
+/// A line of ours that may hold a file's name: no control character reaches the terminal.
+pub fn harmless(line: &str) -> String {
+    line.replace(char::is_control, "?")
 }
 
 /// A system's reason in the style of a message: lower case, no full stop. rustls's word for a

@@ -56,6 +56,17 @@ pub enum IdentityFault {
     Unusable,
 }
 
+impl IdentityFault {
+    pub fn why(self) -> &'static str {
+        match self {
+            Self::NoCertificate => "no PEM certificate in it",
+            Self::NoKey => "no unencrypted PEM private key (PKCS#8, SEC1 or PKCS#1) in it",
+            Self::KeyDoesNotFit => "the client key does not fit the client certificate",
+            Self::Unusable => "a kind of key that this program does not know",
+        }
+    }
+}
+
 impl Identity {
     /// From PEM. The key may be PKCS#8, SEC1 or PKCS#1, not encrypted; both may be in one file.
     pub fn from_pem(certificate_pem: &[u8], key_pem: &[u8]) -> Result<Self, IdentityFault> {
