@@ -8,7 +8,7 @@
 //! * `token_set`: what a token file says; the rule by which a token response changes it
 //! * `refresh`: the exchange with its retries; `oauth` says what is sent and understood, `http`
 //!   sends it
-//! * `error`: every failure's message and exit code
+//! * `error`, `report`: every failure's message and exit code; what is told of a run that went well
 //! * `refusal`: why the program does not even begin
 //! * `json`, `text`, `endpoint`, `secret`: values that can't be wrong
 //! * `journal`, `signals`, `static_glibc`: what the system around needs
@@ -25,6 +25,7 @@ mod json;
 mod oauth;
 mod refresh;
 mod refusal;
+mod report;
 mod secret;
 mod signals;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_feature = "crt-static"))]
@@ -39,14 +40,15 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
-use cli::{Command, Print, Run, Verbosity};
+use cli::{Command, Run, Verbosity};
 use config::Settings;
 use error::Error;
 use http::{HttpClient, LARGEST_BODY, Network};
 use journal::Journal;
 use oauth::RefreshRequest;
+use report::{Ending, Outcome};
 use token_file::{Recovery, TokenFile};
 use token_set::TokenSet;
 
@@ -70,13 +72,10 @@ fn command() -> Result<(), Error> {
     };
     let verbosity = typed.verbosity;
     let (settings, network) = config::settle(*typed)?;
-    let mut report = Report { verbosity, name: &settings.token_file, warnings: Vec::new() };
-    let ending = run(&settings, network, &mut report)?;
-    report.end(&ending);
-    match settings.print {
-        Some(what) => print(&printed(what, &ending, &settings)),
-        None => Ok(()),
-    }
+    let speaker = Speaker { verbosity, token_file: &settings.token_file };
+    let ending = run(&settings, network, &speaker)?;
+    speaker.tell(format_args!("{}", ending.outcome));
+    settings.print.map_or(Ok(()), |what| print(&report::printed(what, &ending, &settings)))
 }
 
 fn help() -> String {
@@ -85,26 +84,24 @@ fn help() -> String {
 }
 
 /// The story.
-fn run(settings: &Settings, network: Network, report: &mut Report<'_>) -> Result<Ending, Error> {
+fn run(settings: &Settings, network: Network, speaker: &Speaker<'_>) -> Result<Ending, Error> {
     let in_file = |error| Error::of_token_file(&settings.token_file, error);
-    let journal = report.journal();
+    let journal = speaker.journal();
     let token_file = TokenFile::find(&settings.token_file).map_err(in_file)?;
-    let seen = match token_file.read() {
-        Ok(seen) => Some(seen),
-        // A run may be overwriting it in place; the read under the lock decides.
-        Err(token_file::Error::NotATokenFile(_)) if token_file.has_draft() => None,
-        Err(error) => return Err(in_file(error)),
-    };
+    let seen = token_file.glance().map_err(in_file)?;
 
     let waiting = || journal.step(format_args!("waiting for another run's lock"));
     let locked = token_file.lock(settings.lock_timeout, waiting).map_err(in_file)?;
     journal.step(format_args!("locked"));
+
     let recovery = locked.recover().map_err(in_file)?;
     let stored = locked.read().map_err(in_file)?;
-    report.recovered(&recovery);
-    let is_changed = seen.is_some_and(|seen| !seen.has_tokens_of(&stored));
-    if is_changed && matches!(recovery, Recovery::Nothing) {
-        return Ok(Ending { outcome: Outcome::AnotherRun, stored });
+    match recovery {
+        Recovery::Nothing if seen.is_some_and(|seen| !seen.has_tokens_of(&stored)) => {
+            return Ok(Ending { outcome: Outcome::AnotherRun, stored });
+        }
+        Recovery::Nothing => {}
+        recovery => speaker.warn(format_args!("{recovery}")),
     }
     if let Some(left) = settings.min_ttl.and_then(|min_ttl| remaining_life(&stored, min_ttl)) {
         return Ok(Ending { outcome: Outcome::StillFresh { left }, stored });
@@ -138,11 +135,14 @@ fn run(settings: &Settings, network: Network, report: &mut Report<'_>) -> Result
     signals::let_through();
     drop(refreshed.connection);
     journal.step(format_args!("committed"));
-    report.warn_of(response.foreign_type.as_deref(), commit.warning);
-    let outcome = Outcome::Refreshed {
-        lifetime: response.expires_in,
-        is_rotated: !commit.stored.refresh_token().is_same(stored.refresh_token()),
-    };
+    if let Some(warning) = commit.warning {
+        speaker.warn(format_args!("{warning}"));
+    }
+    if let Some(foreign_type) = &response.foreign_type {
+        speaker.warn(format_args!("the server calls the token's type \"{foreign_type}\", not Bearer"));
+    }
+    let is_rotated = !commit.stored.refresh_token().is_same(stored.refresh_token());
+    let outcome = Outcome::Refreshed { lifetime: response.expires_in, is_rotated };
     Ok(Ending { outcome, stored: commit.stored })
 }
 
@@ -152,29 +152,14 @@ fn remaining_life(stored: &TokenSet, min_ttl: Duration) -> Option<Duration> {
     (left >= min_ttl).then_some(left)
 }
 
-/// A run that ended well: exit code 0.
-struct Ending {
-    outcome: Outcome,
-    /// What the token file holds now.
-    stored: TokenSet,
-}
-
-enum Outcome {
-    Refreshed { lifetime: Option<Duration>, is_rotated: bool },
-    StillFresh { left: Duration },
-    AnotherRun,
-    DryRun { request: Vec<String> },
-}
-
-/// What the user is told on standard error beside errors.
-struct Report<'a> {
+/// Who writes to standard error while the run goes on.
+struct Speaker<'a> {
     verbosity: Option<Verbosity>,
-    /// The token file as given.
-    name: &'a Path,
-    warnings: Vec<String>,
+    /// As given.
+    token_file: &'a Path,
 }
 
-impl Report<'_> {
+impl Speaker<'_> {
     fn journal(&self) -> Journal {
         match self.verbosity {
             Some(Verbosity::Verbose) => {
@@ -185,101 +170,16 @@ impl Report<'_> {
         }
     }
 
-    fn recovered(&mut self, recovery: &Recovery) {
-        match recovery {
-            Recovery::Nothing => {}
-            Recovery::Promoted => {
-                self.warnings.push("an earlier run died before it was done; its tokens are in place now".to_owned())
-            }
-            Recovery::SetAside(path) => self.warnings.push(format!(
-                "an earlier run died before it was done, and the file was written since; that run's tokens are in {}",
-                path.display()
-            )),
-        }
+    fn warn(&self, warning: fmt::Arguments<'_>) {
+        self.tell(format_args!("warning: {warning}"));
     }
 
-    fn warn_of(&mut self, foreign_type: Option<&str>, warning: Option<token_file::Warning>) {
-        if let Some(foreign_type) = foreign_type {
-            self.warnings.push(format!("the server calls the token's type \"{foreign_type}\", not Bearer"));
-        }
-        self.warnings.extend(warning.map(|warning| warning.to_string()));
-    }
-
-    fn end(&self, ending: &Ending) {
-        if self.verbosity == Some(Verbosity::Quiet) {
-            return;
-        }
-        let name = text::harmless(&self.name.to_string_lossy());
-        for warning in &self.warnings {
-            say(format_args!("docusign-refresh: {name}: warning: {warning}\n"));
-        }
-        say(format_args!("docusign-refresh: {name}: {}\n", ending.outcome));
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refreshed { lifetime, is_rotated } => {
-                match lifetime {
-                    Some(lifetime) => write!(f, "refreshed; the access token is valid for {}", rounded(*lifetime))?,
-                    None => f.write_str("refreshed; the server does not say how long the access token is valid")?,
-                }
-                f.write_str(if *is_rotated {
-                    "; the refresh token was rotated"
-                } else {
-                    "; the refresh token stays the same"
-                })
-            }
-            Self::StillFresh { left } => {
-                write!(f, "still fresh; the access token is valid for {}; nothing was sent", rounded(*left))
-            }
-            Self::AnotherRun => f.write_str("another run has just refreshed it; it holds fresh tokens"),
-            Self::DryRun { request } => {
-                f.write_str("a dry run; everything is in place, and this would be sent:")?;
-                request.iter().try_for_each(|line| write!(f, "\n  {line}"))
-            }
+    fn tell(&self, line: fmt::Arguments<'_>) {
+        if self.verbosity != Some(Verbosity::Quiet) {
+            let name = text::harmless(&self.token_file.to_string_lossy());
+            say(format_args!("docusign-refresh: {name}: {line}\n"));
         }
     }
-}
-
-/// A duration in whole seconds, as `8h` or `7h 59m 59s`.
-fn rounded(duration: Duration) -> humantime::FormattedDuration {
-    humantime::format_duration(Duration::from_secs(duration.as_secs()))
-}
-
-/// What `--print` asked for. A dry run has no tokens to give, only its status.
-#[expect(clippy::disallowed_methods, reason = "--print is the user's wish to see them")]
-fn printed(what: Print, ending: &Ending, settings: &Settings) -> String {
-    let Ending { outcome, stored } = ending;
-    let access_token = stored.access_token().map_or("", |token| token.expose());
-    let refresh_token = stored.refresh_token().expose();
-    match (what, outcome) {
-        (Print::Status, _) => status(ending, settings),
-        (_, Outcome::DryRun { .. }) => String::new(),
-        (Print::AccessToken, _) => format!("{access_token}\n"),
-        (Print::RefreshToken, _) => format!("{refresh_token}\n"),
-        (Print::Header, _) => format!("Authorization: Bearer {access_token}\n"),
-        (Print::Tokens, _) => format!("New access token: {access_token}\nNew refresh token: {refresh_token}\n"),
-    }
-}
-
-/// One JSON object on one line, without secrets. `expires_at` is in epoch seconds, `rotated` is null
-/// unless this run refreshed.
-fn status(ending: &Ending, settings: &Settings) -> String {
-    let (outcome, rotated) = match &ending.outcome {
-        Outcome::Refreshed { is_rotated, .. } => ("refreshed", is_rotated.to_string()),
-        Outcome::StillFresh { .. } => ("fresh", "null".to_owned()),
-        Outcome::AnotherRun => ("another-run", "null".to_owned()),
-        Outcome::DryRun { .. } => ("dry-run", "null".to_owned()),
-    };
-    let since_epoch = ending.stored.expires_at().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-    let expires_at = since_epoch.map_or("null".to_owned(), |since_epoch| since_epoch.as_secs().to_string());
-    let token_file = json::quote(&settings.token_file.to_string_lossy());
-    let host = json::quote(settings.endpoint.host());
-    format!(
-        "{{\"outcome\":\"{outcome}\",\"token_file\":{token_file},\"host\":{host},\"expires_at\":{expires_at},\"rotated\":{rotated}}}\n"
-    )
 }
 
 /// Writes to standard output, whole or with an error.

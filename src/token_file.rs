@@ -168,9 +168,13 @@ impl TokenFile {
         TokenSet::parse(&bytes).map_err(Error::NotATokenFile)
     }
 
-    /// Whether a run is at work on this file, or died at it.
-    pub fn has_draft(&self) -> bool {
-        fs::symlink_metadata(self.beside(".new")).is_ok()
+    /// What stands here before the wait for the lock; None where a run may be overwriting it in
+    /// place, or died at it.
+    pub fn glance(&self) -> Result<Option<TokenSet>, Error> {
+        match self.read() {
+            Err(Error::NotATokenFile(_)) if fs::symlink_metadata(self.beside(".new")).is_ok() => Ok(None),
+            read => read.map(Some),
+        }
     }
 
     /// Waits for the lock, at most `timeout`, and calls `waiting` once if there is a wait.
