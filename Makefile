@@ -12,6 +12,7 @@ CARGO ?= cargo
 RUSTC ?= rustc
 CARGO_HOME ?= $(HOME)/.cargo
 
+BUILD := $(or $(CARGO_TARGET_DIR),target)
 DIST := target/dist
 BINARY := $(DIST)/docusign-refresh
 ARCH := $(shell uname -m)
@@ -40,12 +41,12 @@ SOURCES := $(shell find src -type f) Cargo.toml Cargo.lock Makefile
 $(BINARY): $(SOURCES)
 	RUSTFLAGS='$(DIST_FLAGS)' $(CARGO) build --locked --release --target $(TARGET) --bin docusign-refresh
 	@mkdir -p $(DIST)
-	@cp target/$(TARGET)/release/docusign-refresh $@
+	@cp $(BUILD)/$(TARGET)/release/docusign-refresh $@
 	@ls -l $@
 
 demo: $(BINARY)
 	$(CARGO) build --locked --quiet --example token-server
-	BINARY=$(BINARY) TOKEN_SERVER=target/debug/examples/token-server sh tests/demo.sh
+	BINARY=$(BINARY) TOKEN_SERVER=$(BUILD)/debug/examples/token-server sh tests/demo.sh
 
 test: $(BINARY)
 	$(CARGO) test --locked

@@ -4,6 +4,7 @@
 //! literal loopback address; no user, password or fragment in it (RFC 6749, section 3.2). Pure: no
 //! name is looked up here.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use http::Uri;
@@ -103,6 +104,15 @@ impl TokenEndpoint {
         [Environment::Demo, Environment::Production]
             .into_iter()
             .find(|known| self.host().eq_ignore_ascii_case(known.host()))
+    }
+}
+
+/// Without its query, where some servers want a key.
+impl fmt::Display for TokenEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.is_plain() { "http" } else { "https" };
+        let authority = self.0.authority().map_or("", |authority| authority.as_str());
+        write!(f, "{scheme}://{authority}{}", self.0.path())
     }
 }
 

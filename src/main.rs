@@ -111,7 +111,8 @@ fn run(settings: &Settings, network: Network, speaker: &Speaker<'_>) -> Result<E
     journal.step(format_args!("the draft is in place"));
     let request = RefreshRequest::new(&settings.client, stored.refresh_token(), &settings.parameters);
     if settings.run == Run::Dry {
-        return Ok(Ending { outcome: Outcome::DryRun { request: request.masked() }, stored });
+        let request = [vec![format!("POST {}", settings.endpoint)], request.masked()].concat();
+        return Ok(Ending { outcome: Outcome::DryRun { request }, stored });
     }
 
     let mut client = HttpClient::new(&settings.endpoint, network, journal);

@@ -83,9 +83,9 @@ fn status(ending: &Ending, settings: &Settings) -> String {
     let since_epoch = ending.stored.expires_at().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
     let expires_at = since_epoch.map_or("null".to_owned(), |since_epoch| since_epoch.as_secs().to_string());
     let token_file = quote(&settings.token_file.to_string_lossy());
-    let host = quote(settings.endpoint.host());
+    let endpoint = quote(&settings.endpoint.to_string());
     format!(
-        "{{\"outcome\":\"{outcome}\",\"token_file\":{token_file},\"host\":{host},\"expires_at\":{expires_at},\"rotated\":{rotated}}}\n"
+        "{{\"outcome\":\"{outcome}\",\"token_file\":{token_file},\"token_endpoint\":{endpoint},\"expires_at\":{expires_at},\"rotated\":{rotated}}}\n"
     )
 }
 
