@@ -196,7 +196,8 @@ fn one_line(source: &str, text: &str) -> Result<Secret, Refusal> {
 }
 
 fn read_at_most(from: impl Read, limit: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    // Room for any usual file: std would begin with reads of 32 bytes.
+    let mut bytes = Vec::with_capacity(8 << 10);
     match from.take(limit + 1).read_to_end(&mut bytes)? as u64 > limit {
         true => Err(io::Error::other("larger than any such file")),
         false => Ok(bytes),

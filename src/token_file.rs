@@ -464,7 +464,8 @@ fn replace(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Reads a file, but not more than `limit` bytes of it.
 fn read_up_to(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    // Room for any usual file: std would begin with reads of 32 bytes.
+    let mut bytes = Vec::with_capacity(8 << 10);
     File::open(path)?.take(limit as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -2,7 +2,7 @@
 //! file can't be renamed over, and may be read-only in a directory that is not; this must be known
 //! before the refresh token is spent.
 
-use std::fs::{self, Metadata};
+use std::fs::Metadata;
 use std::path::Path;
 
 use super::protection::{self, Directory};
@@ -15,7 +15,7 @@ pub fn is_mount_point(path: &Path, tokens: &Metadata, directory: &Directory) -> 
 }
 
 fn is_listed(path: &Path) -> bool {
-    let Ok(table) = fs::read("/proc/self/mountinfo") else { return false };
+    let Ok(table) = super::read_up_to(Path::new("/proc/self/mountinfo"), 16 << 20) else { return false };
     let wanted = escaped(path.as_os_str().as_encoded_bytes());
     table.split(|&byte| byte == b'\n').any(|line| line.split(|&byte| byte == b' ').nth(4) == Some(&wanted))
 }
