@@ -2,7 +2,11 @@
 # make demo     that binary at work, against a token server of its own on the loopback interface
 # make test     every test, on that binary
 # make check    what CI runs: formatting, lints, make test
-# make install  into $(DESTDIR)$(PREFIX)/bin
+# make install  program, manual page and completion into $(DESTDIR)$(PREFIX)
+# make dist     what is published, in target/dist: archives for each of $(SYSTEMS), and checksums
+# make image    the container image, without a daemon
+# make repro    builds all that again elsewhere, and compares it bit for bit
+# make deny     licences and sources of the crates, by cargo-deny
 
 .DELETE_ON_ERROR:
 .PHONY: all demo test check format lint install clean
@@ -62,6 +66,82 @@ lint:
 
 install: $(BINARY)
 	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/docusign-refresh
+	install -D -m 644 src/docusign-refresh.1 $(DESTDIR)$(PREFIX)/share/man/man1/docusign-refresh.1
+	install -D -m 644 src/dist/docusign-refresh.bash \
+	  $(DESTDIR)$(PREFIX)/share/bash-completion/completions/docusign-refresh
+
+# What is published. The scripts say what they need; check-dist is the part of CI that tests it.
+.PHONY: dist image repro deny check-dist
+
+SYSTEMS ?= x86_64-linux aarch64-linux x86_64-windows
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+RELEASE := $(DIST)/docusign-refresh-$(VERSION)
+LINUX_SYSTEMS := $(filter %-linux,$(SYSTEMS))
+ARCHIVES := $(LINUX_SYSTEMS:%=$(RELEASE)-%.tar.gz) \
+  $(patsubst %,$(RELEASE)-%.zip,$(filter %-windows,$(SYSTEMS)))
+PACKED := README.md LICENSE $(wildcard src/dist/*) src/docusign-refresh.1
+BUILD_ENVIRONMENT := CARGO='$(CARGO)' RUSTC='$(RUSTC)' CARGO_HOME='$(CARGO_HOME)' CARGO_TARGET_DIR='$(abspath $(BUILD))'
+
+dist: $(ARCHIVES)
+	cd $(DIST) && sha256sum $(notdir $(ARCHIVES)) $(SYSTEMS:%=docusign-refresh-$(VERSION)-%.cdx.json) > SHA256SUMS
+	@cat $(DIST)/SHA256SUMS
+
+$(patsubst %,$(DIST)/%/docusign-refresh,$(sort $(LINUX_SYSTEMS) $(ARCH)-linux)): $(DIST)/%-linux/docusign-refresh: $(SOURCES)
+	$(BUILD_ENVIRONMENT) sh src/dist/linux.sh $* $@
+
+$(RELEASE)-%-linux.tar.gz: $(DIST)/%-linux/docusign-refresh $(PACKED)
+	$(BUILD_ENVIRONMENT) sh src/dist/archive.sh $*-linux $*-unknown-linux-musl $< $(DIST)
+
+$(RELEASE)-%-windows.zip: $(DIST)/docusign-refresh.exe $(PACKED)
+	$(BUILD_ENVIRONMENT) sh src/dist/archive.sh $*-windows $*-pc-windows-gnu $< $(DIST)
+
+image: $(RELEASE)-$(ARCH)-image.tar
+
+$(RELEASE)-%-image.tar: $(DIST)/%-linux/docusign-refresh src/dist/image.sh src/dist/Containerfile
+	sh src/dist/image.sh $* $< $@
+
+repro: dist image
+	$(BUILD_ENVIRONMENT) SYSTEMS='$(SYSTEMS)' MAKE='$(MAKE)' sh tests/dist/repro.sh
+
+deny:
+	$(CARGO) deny --locked --all-features --config .ci/deny.toml check licenses bans sources
+
+check-dist: dist image
+	BINARY=$(DIST)/$(ARCH)-linux/docusign-refresh SYSTEMS='$(SYSTEMS)' CARGO='$(CARGO)' sh tests/dist/check.sh
+	$(MAKE) repro SYSTEMS=$(ARCH)-linux
 
 clean:
 	$(CARGO) clean
+
+# Windows. `make windows` leaves $(WINDOWS_BINARY); `make test-windows` runs it, under wine, through
+# every case and its own tests. Where rustup has the target (rustup target add
+# x86_64-pc-windows-gnu) that is used; else the standard library is built from Debian's sources
+# (rustc-web, rust-web-src). Both link with mingw-w64 (gcc-mingw-w64-x86-64-win32).
+.PHONY: windows test-windows
+
+WINDOWS := x86_64-pc-windows-gnu
+WINDOWS_BINARY := $(DIST)/docusign-refresh.exe
+WINDOWS_FLAGS := -C target-feature=+crt-static -C llvm-args=-inline-threshold=10 \
+  -C link-arg=-Wl,--no-insert-timestamp \
+  --remap-path-prefix=$(CURDIR)=/docusign-refresh --remap-path-prefix=$(CARGO_HOME)=/cargo
+DEBIAN_STD := RUSTC_BOOTSTRAP=1 RUSTC=/usr/bin/rustc $(CARGO)
+
+# The command before `build`, and the options after it.
+WINDOWS_TOOL = $(if $(wildcard $(shell $(RUSTC) --print target-libdir --target $(WINDOWS) 2>/dev/null)/libstd-*),$(CARGO),$(DEBIAN_STD))
+WINDOWS_STD = $(if $(findstring BOOTSTRAP,$(WINDOWS_TOOL)),-Z build-std=std$(comma)panic_abort -Z build-std-features=)
+comma := ,
+
+windows: $(WINDOWS_BINARY)
+
+$(WINDOWS_BINARY): $(SOURCES)
+	CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER=x86_64-w64-mingw32-gcc RUSTFLAGS='$(WINDOWS_FLAGS)' \
+	  $(WINDOWS_TOOL) build $(WINDOWS_STD) --locked --release --target $(WINDOWS) --bin docusign-refresh
+	@mkdir -p $(DIST)
+	@cp $(BUILD)/$(WINDOWS)/release/docusign-refresh.exe $@
+	@ls -l $@
+
+# Not for wine: what makes a disk full or a lock busy by Unix' own means.
+test-windows: $(WINDOWS_BINARY)
+	DOCUSIGN_REFRESH_BINARY=$(CURDIR)/$(WINDOWS_BINARY) sh tests/windows/in-wine.sh \
+	  $(CARGO) test --locked --test suite -- --include-ignored cases:: meanwhile:: windows scheduled_task:: \
+	    it_does_not_tell_where --skip meanwhile::a_lock_that --skip meanwhile::lock_and --skip meanwhile::a_full_disk

@@ -125,14 +125,24 @@ fn take(typed: &mut Arguments, option: &str, parser: &mut lexopt::Parser) -> Res
         "--proxy" => once(option, &mut typed.proxy, Secret::new(parse_text(option, &value()?)?)),
         "--no-replay" => once(option, &mut typed.replay, Replay::Never),
         "--dry-run" => once(option, &mut typed.run, Run::Dry),
-        "--quiet" => once("--quiet and --verbose", &mut typed.verbosity, Verbosity::Quiet),
-        "--verbose" => once("--quiet and --verbose", &mut typed.verbosity, Verbosity::Verbose),
+        "--quiet" => speak(typed, Verbosity::Quiet),
+        "--verbose" => speak(typed, Verbosity::Verbose),
         "--client-secret" => Err(Refusal::usage(
             option,
             "no such option: arguments are public, so none takes a secret",
             "put the secret in a file and give --client-secret-file FILE, or - for standard input",
         )),
         _ => Err(Refusal::usage(option, "no such option", SEE_HELP)),
+    }
+}
+
+/// Twice the same is harmless here: `-vv` is a habit.
+fn speak(typed: &mut Arguments, wanted: Verbosity) -> Result<(), Refusal> {
+    match typed.verbosity.replace(wanted) {
+        Some(other) if other != wanted => {
+            Err(Refusal::usage("--quiet and --verbose", "both given", "give one of them"))
+        }
+        _ => Ok(()),
     }
 }
 

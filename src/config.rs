@@ -38,10 +38,10 @@ pub struct Settings {
 }
 
 /// A client secret file may hold this many bytes.
-const LARGEST_SECRET: u64 = 64 << 10;
+const LARGEST_SECRET: usize = 64 << 10;
 
 /// A PEM file may hold this many bytes: a bundle of all public roots is a quarter of a megabyte.
-const LARGEST_PEM: u64 = 16 << 20;
+const LARGEST_PEM: usize = 16 << 20;
 
 /// Settles what was typed and what this process was started with. The network part is for the
 /// HTTP client alone.
@@ -195,12 +195,10 @@ fn one_line(source: &str, text: &str) -> Result<Secret, Refusal> {
     Ok(Secret::new(line))
 }
 
-fn read_at_most(from: impl Read, limit: u64) -> io::Result<Vec<u8>> {
-    // Room for any usual file: std would begin with reads of 32 bytes.
-    let mut bytes = Vec::with_capacity(8 << 10);
-    match from.take(limit + 1).read_to_end(&mut bytes)? as u64 > limit {
-        true => Err(io::Error::other("larger than any such file")),
-        false => Ok(bytes),
+fn read_at_most(from: impl Read, limit: usize) -> io::Result<Vec<u8>> {
+    match text::read_up_to(from, limit + 1)? {
+        bytes if bytes.len() > limit => Err(io::Error::other("larger than any such file")),
+        bytes => Ok(bytes),
     }
 }
 

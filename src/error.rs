@@ -76,8 +76,10 @@ impl Error {
         match error {
             E::Unreadable { why } => {
                 Self::new(Exit::NoInput, subject, format!("cannot read the token file: {}", reason(&why)))
-                    .hint("name the token file as the argument or in DOCUSIGN_TOKEN_FILE")
-                    .hint("the README says how to get the first token from Docusign")
+                    .hint(match why.kind() {
+                        io::ErrorKind::PermissionDenied => "run as a user who may read it",
+                        _ => "name the token file as the argument or in DOCUSIGN_TOKEN_FILE; the README says how to get the first",
+                    })
             }
             E::NotReplaceable { what } => {
                 Self::new(Exit::NoInput, subject, format!("cannot use it as token file: {what}"))
@@ -108,9 +110,18 @@ impl Error {
                 Self::new(Exit::CantCreat, draft.display().to_string(), format!("{doing}: {}", reason(&why)))
                     .hint(cannot_write_hint(&why, &draft))
             }
+            E::ReadOnly => {
+                let clear = format!("nothing was sent; clear the attribute: attrib -r \"{subject}\"");
+                Self::new(Exit::CantCreat, subject, "the token file has the read-only attribute").hint(clear)
+            }
             E::MountNotWritable { why } => {
                 Self::new(Exit::CantCreat, subject, format!("mounted by itself and not writable: {}", reason(&why)))
                     .hint("nothing was sent; mount its directory, writable, instead of the file")
+            }
+            E::NotWritten { draft, why } => {
+                Self::new(Exit::IoErr, subject, format!("refreshed, but cannot write the tokens: {}", reason(&why)))
+                    .hint(format!("look for them in {} and its .rescue- neighbours", draft.display()))
+                    .hint("the old refresh token is spent; without the new one, authorize again")
             }
             E::NotSaved { draft, doing, why } => {
                 Self::new(Exit::IoErr, subject, format!("refreshed, but not saved: {doing}: {}", reason(&why)))
@@ -130,7 +141,7 @@ impl Error {
     /// A refresh that brought no tokens.
     pub fn of_refresh(settings: &Settings, unrefreshed: &Unrefreshed) -> Self {
         let cause = &unrefreshed.cause;
-        let mut what = format!("not refreshed: {cause}");
+        let mut what = format!("not refreshed by {}: {cause}", settings.endpoint.host());
         if let Some(trace) = &unrefreshed.trace {
             what += &format!(" (the server's id for this: {trace})");
         }
@@ -140,7 +151,7 @@ impl Error {
         if unrefreshed.may_be_spent {
             what += "; the refresh token may be spent: the server may have acted on a request whose answer was lost";
         }
-        let error = Self::new(exit_of(cause), settings.endpoint.host(), what);
+        let error = Self::new(exit_of(cause), settings.token_file.display().to_string(), what);
         hints_of(settings, cause).into_iter().fold(error, Self::hint)
     }
 }
@@ -219,7 +230,11 @@ fn configuration_hints(settings: &Settings, error: &ErrorResponse) -> Vec<String
 fn reauthorization_hints(settings: &Settings) -> Vec<String> {
     let file = settings.token_file.display();
     let Some(environment) = settings.endpoint.docusign() else {
-        return vec![format!("authorize again at this server and store its token response in {file}")];
+        return vec![
+            "the refresh token has expired, or something else has used it, such as a program with a copy of the file"
+                .to_owned(),
+            format!("authorize again at this server and store its token response in {file}"),
+        ];
     };
     let other = match environment {
         Environment::Demo => "production",

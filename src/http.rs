@@ -1,13 +1,18 @@
 //! One POST over TLS. The only file that knows ureq and rustls.
 //!
 //! What matters to a refresh token is whether the request may have reached the server. ureq's
-//! errors don't tell, so a connector of our own stands at the end of its chain and takes note of
-//! the first byte of the request that is handed to the connection: before it, a failure is
+//! errors don't tell, so a connector of our own stands at the end of its chain (`attempt`) and takes
+//! note of the first byte of the request that is handed to the connection: before it, a failure is
 //! `NotSent`; from then on it is `OutcomeUnknown`. The handshake, a proxy's CONNECT and SOCKS come
 //! before, and carry no token.
 //!
 //! The same connector keeps the connection open until the response is dropped: closing takes
 //! system calls, and nothing may stand between the reply's last byte and the draft's fsync.
+//!
+//! An attempt may take all the time there is once the request has left: hanging up early would make
+//! a slow answer a lost one. What comes before has a limit of its own, so that a load balancer
+//! which accepts and then says nothing leaves time for its neighbour. `dial` holds the rest to the
+//! deadline.
 //!
 //! From that first byte on, signals are held back (`signals`): the answer must not be lost to one.
 //!
@@ -15,36 +20,37 @@
 //! built-in Mozilla roots, or exactly the given ones. If the built-in ones, and only they, do not
 //! know the issuer, the operating system's are asked in one more handshake.
 
+mod attempt;
+mod dial;
 mod tls;
 
 use std::fmt;
 use std::io::{self, Read as _};
-use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ureq::config::{AutoHeaderValue, Config};
+use ureq::config::Config;
 use ureq::http::Uri;
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{
-    Buffers, ConnectProxyConnector, ConnectionDetails, Connector, NextTimeout, RustlsConnector, SocksConnector,
-    TcpConnector, Transport,
-};
 
 use crate::endpoint::TokenEndpoint;
 use crate::journal::Journal;
 use crate::secret::Secret;
-use crate::signals;
 use crate::text::reason;
 
+use attempt::{Attempt, Peer, Stage};
 use tls::TlsFault;
 pub use tls::{Identity, IdentityFault, Roots};
 
 /// The largest body that is read, in bytes.
 pub const LARGEST_BODY: usize = 1 << 20;
 
+/// The largest head of a response, in bytes. ureq reads a head only if it fits into its buffer.
+const LARGEST_HEAD: usize = 64 << 10;
+
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+
+/// How long an attempt may take until the request leaves.
+const SET_UP: Duration = Duration::from_secs(10);
 
 /// Sends requests to one token endpoint.
 pub struct HttpClient {
@@ -74,13 +80,15 @@ pub struct Response {
     /// The server's own id for this exchange, for its support.
     pub trace: Option<String>,
     pub body: Vec<u8>,
-    /// Why the body ended before its end, if it did.
+    /// Whether that is known to be all of the body.
+    pub is_whole: bool,
+    /// Why the body ended before its end, if that is known.
     pub cut_short: Option<Reason>,
     pub connection: OpenConnection,
 }
 
 /// The connection of a response. Dropping it closes the connection.
-pub struct OpenConnection(#[expect(dead_code, reason = "held to be dropped")] Arc<Record>);
+pub struct OpenConnection(#[expect(dead_code, reason = "held to be dropped")] Arc<Attempt>);
 
 /// Why there is no response, by what may have become of the request.
 #[derive(Debug)]
@@ -95,7 +103,10 @@ pub enum Failure {
 #[derive(Debug)]
 pub struct Reason {
     stage: Stage,
+    peer: Peer,
     fault: Fault,
+    /// The proxy, if there is one.
+    proxy: Option<String>,
 }
 
 #[derive(Debug)]
@@ -103,33 +114,37 @@ enum Fault {
     TimedOut,
     Io(io::Error),
     Tls(TlsFault),
-    /// The proxy's answer to CONNECT, as ureq words it.
-    Proxy(String),
+    /// The proxy's answer to CONNECT.
+    ProxyStatus(u16),
     NotHttp,
     BodyTooLarge,
 }
 
-/// How far an attempt came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-enum Stage {
-    Resolving,
-    Connecting,
-    Handshaking,
-    Established,
-}
+/// What ureq says of a SOCKS server that does not let us through.
+const SOCKS_REFUSALS: [&str; 3] =
+    ["no acceptable auth methods", "password authentication failed", "connection not allowed by ruleset"];
 
 impl Reason {
     /// The operator must act: no later attempt will fare better.
     pub fn is_configuration(&self) -> bool {
-        matches!(self.fault, Fault::Tls(_))
+        match &self.fault {
+            Fault::Tls(fault) => fault.is_lasting(),
+            Fault::ProxyStatus(status) => !matches!(status, 408 | 429 | 500..),
+            Fault::Io(error) => self.peer == Peer::Proxy && SOCKS_REFUSALS.contains(&error.to_string().as_str()),
+            _ => false,
+        }
     }
 
     /// The next step, where one is known.
     pub fn hint(&self) -> Option<&'static str> {
         match &self.fault {
             Fault::Tls(fault) => Some(fault.hint()),
-            Fault::Proxy(_) => Some("check --proxy, HTTPS_PROXY and ALL_PROXY; --proxy none goes without one"),
+            Fault::ProxyStatus(407) => {
+                Some("give the proxy's user and password in its URL, percent-encoded: http://USER:PASSWORD@HOST:PORT")
+            }
+            _ if self.peer == Peer::Proxy => Some(
+                "check --proxy, HTTPS_PROXY and ALL_PROXY, and what the proxy allows; --proxy none goes without one",
+            ),
             _ => None,
         }
     }
@@ -137,9 +152,14 @@ impl Reason {
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.proxy, self.peer) {
+            (Some(proxy), Peer::Proxy) => write!(f, "the proxy {proxy}: ")?,
+            (Some(proxy), Peer::Server) => write!(f, "through the proxy {proxy}: ")?,
+            (None, _) => {}
+        }
         match (&self.fault, self.stage) {
             (Fault::Tls(fault), _) => write!(f, "{fault}"),
-            (Fault::Proxy(answer), _) => write!(f, "the proxy refused: {answer}"),
+            (Fault::ProxyStatus(status), _) => write!(f, "it refuses with HTTP status {status}"),
             (Fault::NotHttp, _) => f.write_str("the answer is not HTTP"),
             (Fault::BodyTooLarge, _) => f.write_str("the answer is larger than 1 MiB"),
             (Fault::TimedOut, Stage::Resolving) => f.write_str("looking up the host's address took too long"),
@@ -167,7 +187,7 @@ impl ProxyServer {
 
 impl fmt::Display for ProxyServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}:{}", self.0.protocol(), self.0.host(), self.0.port())
+        write!(f, "{}://{}:{}", self.0.uri().scheme_str().unwrap_or("http"), self.0.host(), self.0.port())
     }
 }
 
@@ -196,22 +216,66 @@ impl HttpClient {
 
     #[expect(clippy::disallowed_methods, reason = "the request to the token endpoint carries them")]
     fn attempt(&self, authorization: Option<&Secret>, form: &Secret, deadline: Instant) -> Result<Response, Failure> {
-        let record = Arc::new(Record::new(&self.uri, self.journal));
+        let attempt = Attempt::new(&self.uri, deadline, self.journal);
+        if let Some(proxy) = &self.proxy {
+            self.journal.step(format_args!("through the proxy {proxy}"));
+        }
         let remaining = deadline.saturating_duration_since(Instant::now());
-        let agent = ureq::Agent::with_parts(self.config(remaining), record.chain(), record.resolver());
+        let agent = ureq::Agent::with_parts(self.config(remaining), attempt.chain(), attempt.resolver());
         let mut request = agent.post(&self.uri).content_type("application/x-www-form-urlencoded");
         if let Some(authorization) = authorization {
             request = request.header("Authorization", authorization.expose());
         }
         match request.send(form.expose()) {
-            Ok(response) => Ok(read(response, record)),
-            Err(error) => Err(record.failure(error)),
+            Ok(response) => Ok(self.read(response, attempt)),
+            Err(error) => Err(self.failure(error, &attempt)),
         }
+    }
+
+    fn read(&self, mut response: ureq::http::Response<ureq::Body>, attempt: Arc<Attempt>) -> Response {
+        let field = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
+        let (location, retry_after) = (field("location"), field("retry-after"));
+        // Docusign's first; the others are what gateways use.
+        let trace = ["x-docusign-tracetoken", "x-request-id", "x-correlation-id", "x-ms-request-id"];
+        let trace = trace.into_iter().find_map(field);
+        let is_framed = field("content-length").or_else(|| field("transfer-encoding")).is_some();
+        let mut body = Vec::new();
+        let limit = LARGEST_BODY as u64 + 1;
+        let end = response.body_mut().as_reader().take(limit).read_to_end(&mut body);
+        let cut_short = match end {
+            Ok(_) if body.len() > LARGEST_BODY => Some(self.reason(Fault::BodyTooLarge, &attempt)),
+            Ok(_) => None,
+            Err(error) => Some(self.reason(fault(error.into()), &attempt)),
+        };
+        body.truncate(LARGEST_BODY);
+        let is_whole = is_framed && cut_short.is_none();
+        let status = response.status().as_u16();
+        self.journal.step(format_args!("HTTP {status}, {} bytes", body.len()));
+        drop(response);
+        let connection = OpenConnection(attempt);
+        Response { status, location, retry_after, trace, body, is_whole, cut_short, connection }
+    }
+
+    fn failure(&self, error: ureq::Error, attempt: &Attempt) -> Failure {
+        let reason = self.reason(fault(error), attempt);
+        // A TLS 1.3 server that wants a client certificate says so after the handshake: the
+        // request was sent, and thrown away unread (RFC 8446, section 4.4.2.4).
+        let is_unread = matches!(&reason.fault, Fault::Tls(fault) if fault.is_about_our_certificate());
+        match attempt.is_sent() && !is_unread {
+            true => Failure::OutcomeUnknown(reason),
+            false => Failure::NotSent(reason),
+        }
+    }
+
+    fn reason(&self, fault: Fault, attempt: &Attempt) -> Reason {
+        let (stage, peer) = attempt.place();
+        Reason { stage, peer, fault, proxy: self.proxy.as_ref().map(ProxyServer::to_string) }
     }
 
     fn config(&self, timeout: Duration) -> Config {
         ureq::config::Config::builder()
             .timeout_global(Some(timeout))
+            .timeout_connect(Some(SET_UP))
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -219,233 +283,31 @@ impl HttpClient {
             .tls_config(tls::config(&self.roots, self.identity.as_ref()))
             .user_agent(USER_AGENT)
             .accept("application/json")
-            .accept_encoding(AutoHeaderValue::None)
-            .input_buffer_size(16 << 10)
+            .accept_encoding("identity")
+            .input_buffer_size(LARGEST_HEAD)
+            .max_response_header_size(LARGEST_HEAD)
             .output_buffer_size(8 << 10)
             .max_idle_connections(0)
             .build()
     }
 }
 
-fn read(mut response: ureq::http::Response<ureq::Body>, record: Arc<Record>) -> Response {
-    let field = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
-    let (location, retry_after) = (field("location"), field("retry-after"));
-    // Docusign's first; the others are what gateways use.
-    let trace =
-        ["x-docusign-tracetoken", "x-request-id", "x-correlation-id", "x-ms-request-id"].into_iter().find_map(field);
-    let mut body = Vec::new();
-    let limit = LARGEST_BODY as u64 + 1;
-    let end = response.body_mut().as_reader().take(limit).read_to_end(&mut body);
-    let cut_short = match end {
-        Ok(_) if body.len() > LARGEST_BODY => Some(Reason { stage: Stage::Established, fault: Fault::BodyTooLarge }),
-        Ok(_) => None,
-        Err(error) => Some(record.reason(error.into())),
-    };
-    let status = response.status().as_u16();
-    record.journal.step(format_args!("HTTP {status}, {} bytes", body.len()));
-    drop(response);
-    Response { status, location, retry_after, trace, body, cut_short, connection: OpenConnection(record) }
-}
-
-/// One attempt, as the parts of the connector chain see it.
-struct Record {
-    target: Uri,
-    stage: AtomicU8,
-    is_sent: AtomicBool,
-    journal: Journal,
-    /// Where the connection waits to be closed.
-    parked: Mutex<Option<Box<dyn Transport>>>,
-}
-
-impl Record {
-    fn new(target: &Uri, journal: Journal) -> Self {
-        Self {
-            target: target.clone(),
-            stage: AtomicU8::new(Stage::Resolving as u8),
-            is_sent: AtomicBool::new(false),
-            journal,
-            parked: Mutex::new(None),
-        }
-    }
-
-    fn chain(self: &Arc<Self>) -> impl Connector {
-        let milestone = |stage| Milestone { stage, record: self.clone() };
-        ().chain(milestone(Stage::Connecting))
-            .chain(SocksConnector::default())
-            .chain(ConnectProxyConnector::default())
-            .chain(TcpConnector::default())
-            .chain(milestone(Stage::Handshaking))
-            .chain(RustlsConnector::default())
-            .chain(milestone(Stage::Established))
-            .chain(Witness(self.clone()))
-    }
-
-    fn resolver(self: &Arc<Self>) -> impl Resolver {
-        LiteralFirst { names: DefaultResolver::default(), record: self.clone() }
-    }
-
-    fn reach(&self, stage: Stage) {
-        self.stage.store(stage as u8, Ordering::Relaxed);
-    }
-
-    fn stage(&self) -> Stage {
-        [Stage::Resolving, Stage::Connecting, Stage::Handshaking, Stage::Established]
-            .into_iter()
-            .find(|&stage| stage as u8 == self.stage.load(Ordering::Relaxed))
-            .unwrap_or(Stage::Established)
-    }
-
-    fn failure(&self, error: ureq::Error) -> Failure {
-        let reason = self.reason(error);
-        self.journal.step(format_args!("failed: {reason}"));
-        // A TLS 1.3 server that wants a client certificate says so after the handshake: the
-        // request was sent, and thrown away unread (RFC 8446, section 4.4.2.4).
-        let is_unread = matches!(&reason.fault, Fault::Tls(fault) if fault.is_alert());
-        match self.is_sent.load(Ordering::Relaxed) && !is_unread {
-            true => Failure::OutcomeUnknown(reason),
-            false => Failure::NotSent(reason),
-        }
-    }
-
-    fn reason(&self, error: ureq::Error) -> Reason {
-        let fault = match error {
-            ureq::Error::Timeout(_) => Fault::TimedOut,
-            ureq::Error::Io(error) => match TlsFault::within(&error) {
-                Some(fault) => Fault::Tls(fault),
-                None => Fault::Io(error),
-            },
-            ureq::Error::Rustls(error) => Fault::Tls(TlsFault::new(&error)),
-            ureq::Error::ConnectProxyFailed(answer) => Fault::Proxy(answer),
-            ureq::Error::Protocol(_) | ureq::Error::Http(_) | ureq::Error::LargeResponseHeader(..) => Fault::NotHttp,
-            ureq::Error::HostNotFound => Fault::Io(io::Error::other("it has no address")),
-            other => Fault::Io(io::Error::other(other.to_string())),
-        };
-        Reason { stage: self.stage(), fault }
-    }
-
-    /// Whether this connection leads to the token endpoint, and not to a proxy.
-    fn is_target(&self, uri: &Uri) -> bool {
-        uri.scheme() == self.target.scheme() && uri.authority() == self.target.authority()
-    }
-}
-
-impl fmt::Debug for Record {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Record")
-    }
-}
-
-/// A link of the chain that only takes note that it was reached.
-#[derive(Debug)]
-struct Milestone {
-    stage: Stage,
-    record: Arc<Record>,
-}
-
-impl<In: Transport> Connector<In> for Milestone {
-    type Out = In;
-
-    fn connect(&self, details: &ConnectionDetails, chained: Option<In>) -> Result<Option<In>, ureq::Error> {
-        self.record.reach(self.stage);
-        let journal = self.record.journal;
-        match self.stage {
-            Stage::Handshaking => journal.step(format_args!("connected")),
-            Stage::Established if details.needs_tls() => journal.step(format_args!("TLS established")),
-            _ => {}
-        }
-        Ok(chained)
-    }
-}
-
-/// Looks names up with a time limit, which takes a thread, and literal addresses without one.
-#[derive(Debug)]
-struct LiteralFirst {
-    names: DefaultResolver,
-    record: Arc<Record>,
-}
-
-impl Resolver for LiteralFirst {
-    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        self.record.reach(Stage::Resolving);
-        let host = uri.host().unwrap_or_default();
-        let addresses = match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-            Ok(address) => {
-                let default_port = if uri.scheme_str() == Some("https") { 443 } else { 80 };
-                let mut addresses = self.empty();
-                addresses.push((address, uri.port_u16().unwrap_or(default_port)).into());
-                addresses
-            }
-            Err(_) => self.names.resolve(uri, config, timeout)?,
-        };
-        self.record.journal.step(format_args!("{host} has {:?}", &addresses[..]));
-        self.record.reach(Stage::Connecting);
-        Ok(addresses)
-    }
-}
-
-/// The end of the chain: knows when the request leaves, and keeps the connection from closing.
-#[derive(Debug)]
-struct Witness(Arc<Record>);
-
-impl<In: Transport> Connector<In> for Witness {
-    type Out = Box<dyn Transport>;
-
-    fn connect(&self, details: &ConnectionDetails, chained: Option<In>) -> Result<Option<Self::Out>, ureq::Error> {
-        Ok(chained.map(|transport| -> Box<dyn Transport> {
-            if self.0.is_target(details.uri) {
-                Box::new(Witnessed { transport: Some(Box::new(transport)), record: self.0.clone() })
-            } else {
-                Box::new(transport)
-            }
-        }))
-    }
-}
-
-#[derive(Debug)]
-struct Witnessed {
-    /// Present until this is dropped.
-    transport: Option<Box<dyn Transport>>,
-    record: Arc<Record>,
-}
-
-impl Witnessed {
-    fn open(&mut self) -> Result<&mut Box<dyn Transport>, ureq::Error> {
-        self.transport.as_mut().ok_or(ureq::Error::ConnectionFailed)
-    }
-}
-
-impl Transport for Witnessed {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        match &mut self.transport {
-            Some(transport) => transport.buffers(),
-            None => unreachable!("a transport is not used while it is dropped"),
-        }
-    }
-
-    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
-        if !self.record.is_sent.swap(true, Ordering::Relaxed) {
-            signals::hold_back();
-            self.record.journal.step(format_args!("sending the request"));
-        }
-        self.open()?.transmit_output(amount, timeout)
-    }
-
-    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        self.open()?.await_input(timeout)
-    }
-
-    /// Never: ureq asks in order to keep a connection for later, by reading from it.
-    fn is_open(&mut self) -> bool {
-        false
-    }
-
-    fn is_tls(&self) -> bool {
-        self.transport.as_ref().is_some_and(|transport| transport.is_tls())
-    }
-}
-
-impl Drop for Witnessed {
-    fn drop(&mut self) {
-        *self.record.parked.lock().unwrap_or_else(PoisonError::into_inner) = self.transport.take();
+fn fault(error: ureq::Error) -> Fault {
+    match error {
+        ureq::Error::Timeout(_) => Fault::TimedOut,
+        ureq::Error::Io(error) => match TlsFault::within(&error) {
+            Some(fault) => Fault::Tls(fault),
+            None if error.kind() == io::ErrorKind::TimedOut => Fault::TimedOut,
+            None => Fault::Io(error),
+        },
+        ureq::Error::Rustls(error) => Fault::Tls(TlsFault::new(&error)),
+        // "proxy server responded 407/407", or that it did not.
+        ureq::Error::ConnectProxyFailed(answer) => match answer.rsplit('/').next().map(str::parse) {
+            Some(Ok(status)) => Fault::ProxyStatus(status),
+            _ => Fault::Io(io::ErrorKind::UnexpectedEof.into()),
+        },
+        ureq::Error::Protocol(_) | ureq::Error::Http(_) | ureq::Error::LargeResponseHeader(..) => Fault::NotHttp,
+        ureq::Error::HostNotFound => Fault::Io(io::Error::other("it has no address")),
+        other => Fault::Io(io::Error::other(other.to_string())),
     }
 }

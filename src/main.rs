@@ -34,6 +34,10 @@ mod text;
 mod token_file;
 mod token_set;
 
+#[cfg(test)]
+#[path = "../tests/mutations.rs"]
+mod mutations;
+
 use std::env;
 use std::fmt;
 use std::io::{self, Write as _};

@@ -110,16 +110,21 @@ impl RefreshRequest {
 
     /// Reads the body of an answer to this request. A body that can be understood as tokens is
     /// tokens, whatever else is odd about it: the server has spent the refresh token for them.
-    pub fn read(&self, status: u16, body: &[u8]) -> Result<TokenResponse, Unanswered> {
+    pub fn read(&self, status: u16, body: Body<'_>) -> Result<TokenResponse, Unanswered> {
+        let (Body::Whole(bytes) | Body::MaybeCut(bytes)) = body;
         // A BOM, or a stray byte in a member that nobody reads, is no reason to lose a token.
-        let text = String::from_utf8_lossy(body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body));
+        let text = String::from_utf8_lossy(bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes));
         let text = text.trim();
         if text.is_empty() {
             return Err(Unanswered::NotOauth(NotOauth::EmptyBody));
         }
-        let Some(object) = Object::parse_leniently(text).or_else(|| read_form(text)) else {
-            let kind = if text.starts_with('<') { NotOauth::Html } else { NotOauth::NotJson };
-            return Err(Unanswered::NotOauth(kind));
+        let form = || matches!(body, Body::Whole(_)).then(|| read_form(text))?;
+        let Some(object) = Object::parse_leniently(text).or_else(form) else {
+            return Err(Unanswered::NotOauth(match bytes {
+                [0x1F, 0x8B, ..] => NotOauth::Compressed,
+                _ if text.starts_with('<') => NotOauth::Html,
+                _ => NotOauth::NotJson,
+            }));
         };
         let is_success = (200..300).contains(&status);
         match object.string("access_token").filter(|token| !token.is_empty() && is_success) {
@@ -193,6 +198,14 @@ impl TokenResponse {
     }
 }
 
+/// The body of an answer. Only a whole one may be a form: JSON shows its own end, a form may have been
+/// cut inside a token.
+#[derive(Debug, Clone, Copy)]
+pub enum Body<'a> {
+    Whole(&'a [u8]),
+    MaybeCut(&'a [u8]),
+}
+
 /// Why an answer brought no tokens.
 pub enum Unanswered {
     Refused(ErrorResponse),
@@ -204,6 +217,8 @@ pub enum Unanswered {
 pub enum NotOauth {
     EmptyBody,
     Html,
+    /// Though the request says `Accept-Encoding: identity`.
+    Compressed,
     NotJson,
     NoAccessToken,
 }
@@ -213,6 +228,7 @@ impl fmt::Display for NotOauth {
         f.write_str(match self {
             Self::EmptyBody => "an empty body",
             Self::Html => "an HTML page",
+            Self::Compressed => "a compressed body, which was not asked for",
             Self::NotJson => "a body that is not JSON",
             Self::NoAccessToken => "JSON without access_token or error",
         })

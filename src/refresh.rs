@@ -12,6 +12,9 @@
 //! | refused       | no: the server has judged (RFC 6749, section 5.2)                         |
 //! | no OAuth      | no: something else answers there. Only an unreadable success is of        |
 //! |               | unknown fate                                                              |
+//!
+//! Nothing is sent that could not be answered in time, and after the first unknown fate nothing is
+//! sent once the 30 s are over, whatever came in between.
 
 use std::fmt;
 use std::thread;
@@ -19,7 +22,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::http::{Failure, HttpClient, OpenConnection, Reason, Response};
 use crate::journal::Journal;
-use crate::oauth::{ErrorResponse, NotOauth, RefreshRequest, TokenResponse, Unanswered, Verdict};
+use crate::oauth::{Body, ErrorResponse, NotOauth, RefreshRequest, TokenResponse, Unanswered, Verdict};
 use crate::signals;
 
 /// How long after a lost reply a replay may still fall into a grace window (facts 2.2: Okta,
@@ -28,6 +31,8 @@ const REPLAY_WINDOW: Duration = Duration::from_secs(30);
 const MOST_REPLAYS: u32 = 3;
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+/// A request that leaves just before the deadline would only make an unknown fate.
+const SHORTEST_ATTEMPT: Duration = Duration::from_millis(500);
 
 /// Whether a request whose fate is unknown may be repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,61 +105,69 @@ pub fn refresh(
     deadline: Instant,
     journal: Journal,
 ) -> Result<Refreshed, Box<Unrefreshed>> {
-    let mut course = Course { attempts: 0, replays: 0, first_unknown: None, deadline };
+    let mut course = Course { attempts: 0, first_unknown: None, unknown: 0, deadline };
     loop {
         course.attempts += 1;
         journal.step(format_args!("attempt {}", course.attempts));
         let (outcome, trace) = attempt(client, request, deadline);
+        if let Some(trace) = &trace {
+            journal.step(format_args!("the server's id for this: {trace}"));
+        }
         let (cause, wait) = match outcome {
             Outcome::Tokens(refreshed) => return Ok(refreshed),
-            Outcome::NotSent(reason) => (Cause::NotSent(reason), course.backoff()),
+            Outcome::NotSent(reason) => (Cause::NotSent(reason), course.backoff(Duration::ZERO)),
             Outcome::NotNow { cause, retry_after } => {
                 signals::let_through();
-                (cause, retry_after.or_else(|| course.backoff()))
+                (cause, course.backoff(retry_after.unwrap_or_default()))
             }
             Outcome::FateUnknown(cause) => (cause, course.replay(replay)),
             Outcome::Final(cause) => (cause, None),
         };
-        match wait.filter(|&wait| course.fits(wait)) {
-            Some(wait) => {
-                journal.step(format_args!("waiting {} ms", wait.as_millis()));
-                thread::sleep(wait);
-            }
-            None => {
-                let may_be_spent = course.first_unknown.is_some();
-                return Err(Box::new(Unrefreshed { cause, may_be_spent, attempts: course.attempts, trace }));
-            }
-        }
+        journal.step(format_args!("attempt {} failed: {cause}", course.attempts));
+        let Some(wait) = wait else {
+            let may_be_spent = course.first_unknown.is_some();
+            return Err(Box::new(Unrefreshed { cause, may_be_spent, attempts: course.attempts, trace }));
+        };
+        journal.step(format_args!("waiting {} ms", wait.as_millis()));
+        thread::sleep(wait);
     }
 }
 
 /// Where the exchange stands.
 struct Course {
     attempts: u32,
-    replays: u32,
+    /// When the fate of a request first became unknown, and how often that has happened.
     first_unknown: Option<Instant>,
+    unknown: u32,
     deadline: Instant,
 }
 
 impl Course {
-    /// Doubling, with jitter: a crowd that failed together must not come back together.
-    fn backoff(&self) -> Option<Duration> {
+    /// Doubling, with jitter: a crowd that failed together must not come back together. The last
+    /// attempt comes early enough for an answer. The server may ask for `least`.
+    fn backoff(&self, least: Duration) -> Option<Duration> {
         let doubled = FIRST_BACKOFF.saturating_mul(1 << self.attempts.min(8).saturating_sub(1));
         let wait = doubled.min(LONGEST_BACKOFF);
         let nanoseconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.subsec_nanos());
-        Some(wait / 2 + (wait / 2).mul_f64(f64::from(nanoseconds % 1_000_000) / 1e6))
+        let wait = wait / 2 + (wait / 2).mul_f64(f64::from(nanoseconds % 1_000_000) / 1e6);
+        self.left().filter(|&left| least <= left).map(|left| wait.max(least).min(left))
     }
 
+    /// The first replay at once; later ones leave a gateway a moment to recover.
     fn replay(&mut self, replay: Replay) -> Option<Duration> {
-        let since = *self.first_unknown.get_or_insert_with(Instant::now);
-        self.replays += 1;
-        let allowed = replay == Replay::Prompt && self.replays <= MOST_REPLAYS && since.elapsed() < REPLAY_WINDOW;
-        // The first replay at once; later ones leave a gateway a moment to recover.
-        allowed.then(|| FIRST_BACKOFF * (self.replays - 1))
+        self.first_unknown.get_or_insert_with(Instant::now);
+        self.unknown += 1;
+        let wait = FIRST_BACKOFF * (self.unknown - 1);
+        let is_allowed = replay == Replay::Prompt && self.unknown <= MOST_REPLAYS;
+        self.left().filter(|&left| is_allowed && wait <= left).map(|_| wait)
     }
 
-    fn fits(&self, wait: Duration) -> bool {
-        Instant::now().checked_add(wait).is_some_and(|then| then < self.deadline)
+    /// How long another attempt may be put off so that it still has time for an answer and, if it is
+    /// a replay, is still a prompt one.
+    fn left(&self) -> Option<Duration> {
+        let latest = self.deadline.checked_sub(SHORTEST_ATTEMPT)?;
+        let latest = self.first_unknown.map_or(latest, |since| latest.min(since + REPLAY_WINDOW));
+        latest.checked_duration_since(Instant::now())
     }
 }
 
@@ -178,28 +191,26 @@ fn judge(request: &RefreshRequest, response: Response) -> Outcome {
         let to = request.printable(&target_host(response.location.as_deref()));
         return Outcome::Final(Cause::Redirected { status, to });
     }
-    let said = match request.read(status, &response.body) {
+    let body = if response.is_whole { Body::Whole(&response.body) } else { Body::MaybeCut(&response.body) };
+    let said = match request.read(status, body) {
         Ok(tokens) => return Outcome::Tokens(Refreshed { response: tokens, connection: response.connection }),
         Err(said) => said,
     };
-    if let Some(reason) = response.cut_short {
-        return Outcome::FateUnknown(Cause::NoAnswer(reason));
-    }
-    let retry_after = response.retry_after.as_deref().and_then(read_retry_after);
-    match (status, said) {
-        (429 | 503, said) => not_now(status, error_response(said), retry_after),
-        (_, Unanswered::Refused(error)) if error.verdict == Verdict::NotNow => {
+    // "Retry-After: 0" is no invitation to hammer.
+    let retry_after = response.retry_after.as_deref().and_then(read_retry_after).filter(|wait| !wait.is_zero());
+    match (status, said, response.cut_short) {
+        (429 | 503, said, _) => not_now(status, error_response(said), retry_after),
+        (_, Unanswered::Refused(error), _) if error.verdict == Verdict::NotNow => {
             not_now(status, Some(error), retry_after)
         }
-        (_, Unanswered::Refused(error)) if status < 500 || error.verdict == Verdict::Reauthorize => {
-            Outcome::Final(Cause::Refused(error))
+        (408 | 500.., Unanswered::Refused(error), _) if error.verdict != Verdict::Reauthorize => {
+            Outcome::FateUnknown(Cause::PutOff { status, said: Some(error), retry_after: None })
         }
-        (408 | 500.., said) => {
-            Outcome::FateUnknown(Cause::PutOff { status, said: error_response(said), retry_after: None })
-        }
-        (200..300, Unanswered::NotOauth(kind)) => Outcome::FateUnknown(Cause::NotOauth { status, kind }),
-        (_, Unanswered::NotOauth(kind)) => Outcome::Final(Cause::NotOauth { status, kind }),
-        (_, Unanswered::Refused(error)) => Outcome::Final(Cause::Refused(error)),
+        (_, Unanswered::Refused(error), _) => Outcome::Final(Cause::Refused(error)),
+        (_, Unanswered::NotOauth(_), Some(reason)) => Outcome::FateUnknown(Cause::NoAnswer(reason)),
+        (408 | 500.., ..) => Outcome::FateUnknown(Cause::PutOff { status, said: None, retry_after: None }),
+        (200..300, Unanswered::NotOauth(kind), None) => Outcome::FateUnknown(Cause::NotOauth { status, kind }),
+        (_, Unanswered::NotOauth(kind), None) => Outcome::Final(Cause::NotOauth { status, kind }),
     }
 }
 

@@ -1,10 +1,14 @@
-//! Signals that would end the process between the sending of a request and the safe storage of its
-//! answer wait until that is over. The kernel keeps them: the mask is lifted, and they act.
+//! Signals that would end or stop the process between the sending of a request and the safe storage
+//! of its answer wait until that is over. The kernel keeps them: the mask is lifted, and they act.
 //!
 //! The time that they wait is bounded by `--timeout`. SIGKILL and SIGQUIT are not held back.
-#![cfg_attr(unix, expect(unsafe_code, reason = "std has no signal masks"))]
+//!
+//! Windows tells of Ctrl-C, Ctrl-Break and a closed console on a thread of its own: that thread
+//! waits. A closed console is granted five seconds by Windows; the end of a scheduled task by force
+//! can't be held back.
+#![expect(unsafe_code, reason = "std has neither signal masks nor console handlers")]
 
-/// Holds back SIGINT, SIGTERM and SIGHUP from now on. Doing it twice is doing it once.
+/// Holds back SIGINT, SIGTERM, SIGHUP and SIGTSTP from now on. Doing it twice is doing it once.
 #[cfg(unix)]
 pub fn hold_back() {
     change_mask(libc::SIG_BLOCK);
@@ -23,15 +27,59 @@ fn change_mask(how: libc::c_int) {
     // valid pointers, and a null pointer where POSIX allows one.
     unsafe {
         libc::sigemptyset(signals.as_mut_ptr());
-        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGTSTP] {
             libc::sigaddset(signals.as_mut_ptr(), signal);
         }
         libc::pthread_sigmask(how, signals.as_ptr(), std::ptr::null_mut());
     }
 }
 
-#[cfg(not(unix))]
-pub fn hold_back() {}
+#[cfg(windows)]
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-#[cfg(not(unix))]
-pub fn let_through() {}
+#[cfg(windows)]
+struct End {
+    is_held_back: bool,
+    is_asked_for: bool,
+}
+
+#[cfg(windows)]
+static END: Mutex<End> = Mutex::new(End { is_held_back: false, is_asked_for: false });
+#[cfg(windows)]
+static LET_THROUGH: Condvar = Condvar::new();
+
+#[cfg(windows)]
+pub fn hold_back() {
+    end().is_held_back = true;
+    // SAFETY: the handler has the signature that is asked for, and is there as long as the process.
+    unsafe {
+        windows_sys::Win32::System::Console::SetConsoleCtrlHandler(Some(wait), 1);
+    }
+}
+
+#[cfg(windows)]
+pub fn let_through() {
+    let mut end = end();
+    end.is_held_back = false;
+    LET_THROUGH.notify_all();
+    // If it was asked for, the handler's thread now ends the process.
+    while end.is_asked_for {
+        end = LET_THROUGH.wait(end).unwrap_or_else(PoisonError::into_inner);
+    }
+}
+
+/// Zero leaves the event to the next handler: Windows' own, which ends the process.
+#[cfg(windows)]
+extern "system" fn wait(_event: u32) -> i32 {
+    let mut end = end();
+    while end.is_held_back {
+        end.is_asked_for = true;
+        end = LET_THROUGH.wait(end).unwrap_or_else(PoisonError::into_inner);
+    }
+    0
+}
+
+#[cfg(windows)]
+fn end() -> MutexGuard<'static, End> {
+    END.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,9 +1,9 @@
-//! From the bytes of a file that a person, an editor or PowerShell made to text, from an offset in
-//! that text to the line and column that a person looks for; from foreign text to what a terminal
-//! may see, and from the system's errors to the style of a message. Pure.
+//! From a file's bytes, which a person, an editor or PowerShell made, to text; from an offset in that
+//! text to the line and column that a person looks for; from foreign text to what a terminal may
+//! see, and from the system's errors to the style of a message.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Read};
 
 /// Where in a text, both counted from 1; the column in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,23 @@ impl fmt::Display for Position {
 pub struct NotText {
     pub encoding: &'static str,
     pub position: Position,
+}
+
+/// Reads to the end, but not more than `limit` bytes, in as few system calls as a usual file takes:
+/// std would begin with reads of 32 bytes, and a large buffer costs more calls in musl's allocator.
+pub fn read_up_to(mut from: impl Read, limit: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut part = [0; 8 << 10];
+    while bytes.len() < limit {
+        let wanted = part.len().min(limit - bytes.len());
+        match from.read(&mut part[..wanted]) {
+            Ok(0) => break,
+            Ok(amount) => bytes.extend_from_slice(&part[..amount]),
+            Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
+            Err(why) => return Err(why),
+        }
+    }
+    Ok(bytes)
 }
 
 /// Decodes UTF-8 with or without a byte order mark, and UTF-16 with one: what PowerShell 5's `>`

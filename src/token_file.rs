@@ -1,7 +1,7 @@
 //! The token file on disk: lock, read, draft, commit, recovery.
 //!
 //!     TOKENS        symlinks resolved first; the link itself survives
-//!     TOKENS.lock   empty, a kernel lock, never deleted, never stolen by age
+//!     TOKENS.lock   a kernel lock, never deleted, never stolen by age
 //!     TOKENS.new    the draft
 //!
 //! The lock is a file of its own, since a lock on TOKENS would be a lock on the file that the
@@ -11,22 +11,23 @@
 //!
 //! A draft goes through these states, and dies in any of them without harm:
 //!
-//! * *created*: empty, mode 0600; then it gets the owner, group and mode of TOKENS. Its time of
-//!   access is set to TOKENS's time of modification: the version that it is going to replace.
+//! * *created*: empty, mode 0600; then it gets the owner, group and mode of TOKENS.
 //! * *blank*: as many newlines as the new content can need, synced. So a full, read-only or
 //!   forbidden disk is found before the refresh token is spent. A newline can't stand inside a
-//!   JSON string: a draft that is half written, or half on disk, never parses.
+//!   JSON string: a draft that is half written, or half on disk, never parses. Until the draft is
+//!   gone, the lock file holds a fingerprint of the refresh token that is about to be sent.
 //! * *complete*: the new content, written over the blanks, cut to its length, synced. From here on
-//!   the new refresh token is safe. Whoever holds the lock next promotes a complete draft.
+//!   the new refresh token is safe. A complete draft is only ever replaced as a whole.
 //! * *committed*: renamed to TOKENS, and the directory synced.
 //!
-//! A blank or partial draft of a dead run is removed by the next one. A complete one is never
-//! thrown away: it is promoted, or, when TOKENS was provably written after it (by a human who
-//! authorized again), set aside as TOKENS.rescue-EPOCHSECONDS, which no run touches.
+//! Whoever holds the lock next deals with the draft of a dead run. A blank or partial one is
+//! removed. A complete one is never thrown away: it is promoted, or, if TOKENS by now holds another
+//! refresh token than the one that was sent (a human authorized again), set aside as
+//! TOKENS.rescue-EPOCHSECONDS, which no run touches. No clock has a say in this.
 //!
 //! Where TOKENS can't be renamed over (a single file that is mounted into a container: `EBUSY`), it
-//! is overwritten in place and synced. The complete draft, dated a century ahead so that nothing in
-//! TOKENS can look newer, is the redo log until that is done.
+//! is overwritten in place and synced. The complete draft is the redo log until that is done, and
+//! with the fingerprint taken away first, it counts whatever half of it TOKENS holds.
 
 mod mount;
 #[cfg_attr(unix, path = "token_file/protection_unix.rs")]
@@ -35,14 +36,14 @@ mod protection;
 
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::{self, File, FileTimes, Metadata, OpenOptions, TryLockError};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, IoSlice, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::secret::Secret;
-use crate::text::reason;
+use crate::text::{self, reason};
 use crate::token_set::{LARGEST, Problem, TokenSet};
 
 /// What the new content may need beside the old content and the reply: separators and expiry.
@@ -56,12 +57,13 @@ pub struct TokenFile {
 /// A token file whose lock this run holds.
 pub struct LockedTokenFile {
     file: TokenFile,
-    _lock: File,
+    lock: File,
 }
 
 /// A blank draft of a locked token file. Dropped uncommitted, it is removed.
 pub struct Draft<'a> {
-    tokens: &'a TokenFile,
+    locked: &'a LockedTokenFile,
+    replaced: Metadata,
     path: PathBuf,
     file: File,
     directory: protection::Directory,
@@ -123,11 +125,18 @@ pub enum Error {
         doing: &'static str,
         why: io::Error,
     },
+    /// TOKENS has Windows' read-only attribute.
+    ReadOnly,
     /// TOKENS is mounted by itself, and can't be written.
     MountNotWritable {
         why: io::Error,
     },
-    /// The new tokens are in `draft`, complete or not as `doing` tells.
+    /// The new tokens could not be written; `draft` may hold them.
+    NotWritten {
+        draft: PathBuf,
+        why: io::Error,
+    },
+    /// The new tokens are safe in `draft`.
     NotSaved {
         draft: PathBuf,
         doing: &'static str,
@@ -142,11 +151,10 @@ pub enum Error {
 impl TokenFile {
     /// Resolves symlinks, so that the file is replaced and the links stay.
     pub fn find(given: &Path) -> Result<Self, Error> {
-        // /dev/stdin and /proc/self/fd/0 lead to a file only by chance, and never to its name.
-        if given.starts_with("/dev") || given.starts_with("/proc") {
+        if protection::is_device(given) {
             return Err(Error::NotReplaceable { what: "a device, not a file that can be replaced" });
         }
-        let path = retried(|| fs::canonicalize(given)).map_err(|why| Error::Unreadable { why })?;
+        let path = retried(|| protection::resolve(given)).map_err(|why| Error::Unreadable { why })?;
         let metadata = retried(|| fs::metadata(&path)).map_err(|why| Error::Unreadable { why })?;
         if metadata.is_dir() {
             return Err(Error::NotReplaceable { what: "a directory, not a file" });
@@ -154,7 +162,7 @@ impl TokenFile {
         if !metadata.is_file() {
             return Err(Error::NotReplaceable { what: "not a regular file" });
         }
-        if protection::has_other_names(&metadata) {
+        if protection::has_other_names(&path, &metadata) {
             return Err(Error::NotReplaceable {
                 what: "a file with other hard links, which a replacement would cut off",
             });
@@ -168,13 +176,17 @@ impl TokenFile {
         TokenSet::parse(&bytes).map_err(Error::NotATokenFile)
     }
 
-    /// What stands here before the wait for the lock; None where a run may be overwriting it in
-    /// place, or died at it.
+    /// What stands here before the wait for the lock; None where a run is overwriting it in place,
+    /// or just was, or died at it.
     pub fn glance(&self) -> Result<Option<TokenSet>, Error> {
         match self.read() {
-            Err(Error::NotATokenFile(_)) if fs::symlink_metadata(self.beside(".new")).is_ok() => Ok(None),
+            Err(Error::NotATokenFile(_)) if self.has_draft() || self.read().is_ok() => Ok(None),
             read => read.map(Some),
         }
+    }
+
+    fn has_draft(&self) -> bool {
+        fs::symlink_metadata(self.beside(".new")).is_ok()
     }
 
     /// Waits for the lock, at most `timeout`, and calls `waiting` once if there is a wait.
@@ -187,7 +199,7 @@ impl TokenFile {
         let mut pause = Duration::from_millis(1);
         loop {
             match lock.try_lock() {
-                Ok(()) => return Ok(LockedTokenFile { file: self, _lock: lock }),
+                Ok(()) => return Ok(LockedTokenFile { file: self, lock }),
                 Err(TryLockError::Error(why)) if why.kind() == io::ErrorKind::Interrupted => continue,
                 Err(TryLockError::Error(why)) => return Err(failed(why)),
                 Err(TryLockError::WouldBlock) => {}
@@ -208,7 +220,9 @@ impl TokenFile {
         match protection::lock_options().open(path) {
             Err(why) if why.kind() == io::ErrorKind::NotFound => {
                 let lock = protection::lock_options().create(true).open(path)?;
-                protection::share_lock(&retried(|| fs::metadata(&self.path))?, &lock);
+                if let Ok(tokens) = fs::metadata(&self.path) {
+                    protection::share_lock(&tokens, &lock);
+                }
                 Ok(lock)
             }
             opened => opened,
@@ -232,23 +246,6 @@ impl TokenFile {
         let taken = |path: &PathBuf| fs::symlink_metadata(path).is_ok();
         let mut candidates = (now..).map(|seconds| self.beside(&format!(".rescue-{seconds}")));
         candidates.find(|path| !taken(path)).unwrap_or_else(|| self.beside(".rescue"))
-    }
-
-    /// Puts a complete draft in TOKENS's place.
-    fn promote(&self, draft: &Path, file: &File, content: &Secret) -> io::Result<Option<Warning>> {
-        match replace(draft, &self.path) {
-            Ok(()) => Ok(None),
-            Err(why) if matches!(why.kind(), io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices) => {
-                file.set_modified(SystemTime::now() + Duration::from_secs(100 * 365 * 86_400))?;
-                file.sync_all()?;
-                self.overwrite(content)?;
-                Ok(Some(match retried(|| fs::remove_file(draft)) {
-                    Ok(()) => Warning::InPlace,
-                    Err(why) => Warning::DraftNotRemoved(why),
-                }))
-            }
-            Err(why) => Err(why),
-        }
     }
 
     /// One write, with blanks up to the old length: whenever this dies, what stands there is the
@@ -284,6 +281,8 @@ impl LockedTokenFile {
             let why = io::Error::other("something else has this name");
             return Err(failed("cannot make the draft")(why));
         }
+        // What a run that died at rewriting its complete draft left beside it.
+        let _ = fs::remove_file(self.file.beside(".new.again"));
         let bytes = read_up_to(&path, usize::MAX).map_err(failed("cannot read the draft of an earlier run"))?;
         let content = without_blanks(&bytes);
         let Ok(drafted) = TokenSet::parse_of_any_size(content) else {
@@ -295,32 +294,52 @@ impl LockedTokenFile {
             retried(|| fs::remove_file(&path)).map_err(failed("cannot remove the draft of an earlier run"))?;
             return Ok(Recovery::Nothing);
         }
-        if stored.is_some() && self.was_written_after(&metadata) {
+        let noted = self.noted().map_err(failed("cannot tell which token file it replaces"))?;
+        if stored.is_some_and(|stored| !noted.is_empty() && noted != fingerprint(stored.refresh_token())) {
             let rescue = self.file.rescue_path();
-            replace(&path, &rescue).map_err(failed("cannot set aside the draft of an earlier run"))?;
+            retried(|| fs::rename(&path, &rescue)).map_err(failed("cannot set aside the draft of an earlier run"))?;
             return Ok(Recovery::SetAside(rescue));
         }
         self.promote_recovered(&path, content).map_err(failed("cannot promote the draft of an earlier run"))?;
         Ok(Recovery::Promoted)
     }
 
-    /// Whether TOKENS is provably newer than a draft: newer than the version that the draft was to
-    /// replace (its time of access), and newer than the draft itself.
-    fn was_written_after(&self, draft: &Metadata) -> bool {
-        let times = || {
-            Some((fs::metadata(&self.file.path).ok()?.modified().ok()?, draft.accessed().ok()?, draft.modified().ok()?))
-        };
-        times().is_some_and(|(stored, replaced, drafted)| stored > replaced && stored > drafted)
-    }
-
     fn promote_recovered(&self, path: &Path, content: &[u8]) -> io::Result<()> {
         // The run may have died before it cut or synced the draft.
         let file = OpenOptions::new().write(true).open(path)?;
-        file.set_len(content.len() as u64)?;
-        file.sync_all()?;
+        retried(|| file.set_len(content.len() as u64))?;
+        retried(|| file.sync_all())?;
         let directory = protection::Directory::open(self.file.directory())?;
-        self.file.promote(path, &file, &Secret::new(String::from_utf8_lossy(content)))?;
-        directory.sync()
+        self.promote(path, &Secret::new(String::from_utf8_lossy(content)))?;
+        directory.sync(&file)
+    }
+
+    /// Puts a complete draft in TOKENS's place.
+    fn promote(&self, draft: &Path, content: &Secret) -> io::Result<Option<Warning>> {
+        match retried(|| fs::rename(draft, &self.file.path)) {
+            Err(why) if matches!(why.kind(), io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices) => {
+                self.note(b"")?;
+                self.file.overwrite(content)?;
+                let removed = retried(|| fs::remove_file(draft));
+                Ok(Some(removed.map_or_else(Warning::DraftNotRemoved, |()| Warning::InPlace)))
+            }
+            replaced => replaced.map(|()| None),
+        }
+    }
+
+    /// Keeps a fingerprint in the lock file until the next draft; a draft without one counts
+    /// whatever TOKENS holds.
+    fn note(&self, fingerprint: &[u8]) -> io::Result<()> {
+        retried(|| self.lock.set_len(0))?;
+        retried(|| (&self.lock).rewind())?;
+        (&self.lock).write_all(fingerprint)?;
+        retried(|| self.lock.sync_all())
+    }
+
+    fn noted(&self) -> io::Result<Vec<u8>> {
+        let mut noted = Vec::new();
+        (&self.lock).read_to_end(&mut noted)?;
+        Ok(noted)
     }
 
     /// Proves, before the refresh token is spent, that `stored` and a reply of up to
@@ -329,22 +348,24 @@ impl LockedTokenFile {
         let path = self.file.beside(".new");
         let failed = |doing| move |why| Error::DraftFailed { draft: self.file.beside(".new"), doing, why };
         let tokens = retried(|| fs::metadata(&self.file.path)).map_err(|why| Error::Unreadable { why })?;
+        if protection::is_read_only(&tokens) {
+            return Err(Error::ReadOnly);
+        }
         let directory =
             protection::Directory::open(self.file.directory()).map_err(failed("cannot open its directory"))?;
         if mount::is_mount_point(&self.file.path, &tokens, &directory) {
             let opened = OpenOptions::new().write(true).open(&self.file.path);
             opened.map_err(|why| Error::MountNotWritable { why })?;
         }
-        let file = protection::draft_options().open(&path).map_err(failed("cannot make the draft"))?;
-        let mut draft = Draft { tokens: &self.file, path, file, directory, state: State::Blank };
-        if let Ok(modified) = tokens.modified() {
-            // Where a file system can't, recovery promotes: the safe side.
-            let _ = draft.file.set_times(FileTimes::new().set_accessed(modified));
-        }
-        protection::copy(&tokens, &draft.file)
+        let file = retried(|| protection::create_draft(&path, &self.file.path, &tokens))
+            .map_err(failed("cannot make the draft"))?;
+        let mut draft = Draft { locked: self, replaced: tokens, path, file, directory, state: State::Blank };
+        protection::copy(&self.file.path, &draft.replaced, &draft.file)
             .map_err(failed("cannot give the draft the owner and mode of the token file"))?;
         let size = stored.document_length() + largest_reply + DRAFT_MARGIN;
         draft.fill(size).map_err(failed("cannot reserve space in the draft"))?;
+        let noted = self.note(&fingerprint(stored.refresh_token()));
+        noted.map_err(|why| Error::LockFailed { lock: self.file.beside(".lock"), why })?;
         Ok(draft)
     }
 }
@@ -372,14 +393,20 @@ impl Draft<'_> {
     pub fn commit(mut self, sent: &TokenSet, refreshed: impl Fn(&TokenSet) -> TokenSet) -> Result<Commit, Error> {
         self.state = State::Kept;
         let mut new = refreshed(sent);
-        self.complete(&new)?;
+        let mut content = new.document();
+        // After a failed sync nothing is known of a file; a fresh one may fare better.
+        if let Err(why) = self.complete(&content) {
+            let rescue = self.locked.file.rescue_path();
+            self.redraft(&rescue, &content).map_err(|_| Error::NotWritten { draft: self.path.clone(), why })?;
+        }
         // Nobody who uses the lock wrote meanwhile; an editor or a human may have.
-        match self.tokens.read() {
+        match self.locked.read() {
             Ok(now) if !now.refresh_token().is_same(sent.refresh_token()) => return Err(self.set_aside()),
             Ok(now) if !now.is_same_document(sent) => {
                 new = refreshed(&now);
-                retried(|| self.file.rewind()).map_err(self.not_saved("cannot rewrite the draft"))?;
-                self.complete(&new)?;
+                content = new.document();
+                let again = self.locked.file.beside(".new.again");
+                self.redraft(&again, &content).map_err(self.not_saved("cannot write the draft again"))?;
             }
             Ok(_) => {}
             Err(Error::NotATokenFile(_)) => return Err(self.set_aside()),
@@ -388,22 +415,30 @@ impl Draft<'_> {
             Err(Error::Unreadable { why }) => return Err(self.not_saved("cannot read the token file again")(why)),
             Err(other) => return Err(other),
         }
-        let promoted = self.tokens.promote(&self.path, &self.file, &new.document());
+        let promoted = self.locked.promote(&self.path, &content);
         let mut warning = promoted.map_err(self.not_saved("cannot replace the token file"))?;
-        if let Err(why) = self.directory.sync() {
+        if let Err(why) = self.directory.sync(&self.file) {
             warning.get_or_insert(Warning::DirectoryNotSynced(why));
         }
+        let _ = self.locked.lock.set_len(0);
         Ok(Commit { stored: new, warning })
     }
 
     #[expect(clippy::disallowed_methods, reason = "stored in the draft")]
-    fn complete(&mut self, new: &TokenSet) -> Result<(), Error> {
-        let document = new.document();
-        let content = document.expose().as_bytes();
-        self.file.write_all(content).map_err(self.not_saved("cannot write the draft"))?;
-        retried(|| self.file.set_len(content.len() as u64))
-            .map_err(self.not_saved("cannot cut the draft to its length"))?;
-        retried(|| self.file.sync_all()).map_err(self.not_saved("cannot sync the draft"))
+    fn complete(&mut self, content: &Secret) -> io::Result<()> {
+        let content = content.expose().as_bytes();
+        self.file.write_all(content)?;
+        retried(|| self.file.set_len(content.len() as u64))?;
+        retried(|| self.file.sync_all())
+    }
+
+    /// Replaces the draft by another one, which is complete before it leaves `path` for the name.
+    fn redraft(&mut self, path: &Path, content: &Secret) -> io::Result<()> {
+        let tokens = &self.locked.file.path;
+        self.file = protection::create_draft(path, tokens, &self.replaced)?;
+        protection::copy(tokens, &self.replaced, &self.file)?;
+        self.complete(content)?;
+        retried(|| fs::rename(path, &self.path))
     }
 
     fn not_saved(&self, doing: &'static str) -> impl FnOnce(io::Error) -> Error + use<> {
@@ -412,11 +447,12 @@ impl Draft<'_> {
     }
 
     fn set_aside(&self) -> Error {
-        let rescue = self.tokens.rescue_path();
-        match replace(&self.path, &rescue) {
+        let rescue = self.locked.file.rescue_path();
+        match retried(|| fs::rename(&self.path, &rescue)) {
             // A rescue copy that the directory forgets in a power cut is still better than none.
             Ok(()) => {
-                let _ = self.directory.sync();
+                let _ = self.directory.sync(&self.file);
+                let _ = self.locked.lock.set_len(0);
                 Error::Superseded { rescue }
             }
             Err(why) => {
@@ -431,6 +467,7 @@ impl Drop for Draft<'_> {
         if self.state == State::Blank {
             // The next run removes a blank draft if this one can't.
             let _ = retried(|| fs::remove_file(&self.path));
+            let _ = self.locked.lock.set_len(0);
         }
     }
 }
@@ -449,25 +486,17 @@ impl fmt::Display for Warning {
     }
 }
 
-/// Renames over `to`. On Windows a scanner may hold either file open for a moment.
-fn replace(from: &Path, to: &Path) -> io::Result<()> {
-    let patience = Instant::now() + Duration::from_secs(2);
-    loop {
-        match retried(|| fs::rename(from, to)) {
-            Err(why) if protection::is_passing(&why) && Instant::now() < patience => {
-                thread::sleep(Duration::from_millis(20))
-            }
-            outcome => return outcome,
-        }
-    }
+/// Tells one refresh token from another, without telling the token (32 bits of FNV-1a).
+#[expect(clippy::disallowed_methods, reason = "hashed")]
+fn fingerprint(token: &Secret) -> Vec<u8> {
+    let hash =
+        token.expose().bytes().fold(0x811C_9DC5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    format!("{hash:08x}\n").into_bytes()
 }
 
 /// Reads a file, but not more than `limit` bytes of it.
 fn read_up_to(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
-    // Room for any usual file: std would begin with reads of 32 bytes.
-    let mut bytes = Vec::with_capacity(8 << 10);
-    File::open(path)?.take(limit as u64).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    text::read_up_to(retried(|| File::open(path))?, limit)
 }
 
 /// A draft's content without the blanks that follow its final newline.
@@ -481,11 +510,17 @@ fn without_blanks(bytes: &[u8]) -> &[u8] {
     &bytes[..end + newline]
 }
 
-/// Repeats what a signal interrupted, where std does not.
+/// Repeats what a signal interrupted, where std does not; and, for about two seconds, what fails on
+/// Windows because a scanner or an indexer has the file open for a moment.
 fn retried<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let end = || Instant::now() + Duration::from_secs(2);
+    let mut patience = None;
     loop {
         match operation() {
             Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
+            Err(why) if protection::is_passing(&why) && Instant::now() < *patience.get_or_insert_with(end) => {
+                thread::sleep(Duration::from_millis(20));
+            }
             outcome => return outcome,
         }
     }

@@ -173,7 +173,7 @@ mod tests {
     fn merged(stored: &str, reply: &str) -> String {
         let client = Client { id: "id".into(), authentication: ClientAuthentication::None };
         let request = RefreshRequest::new(&client, &Secret::new("r"), &[]);
-        let response = request.read(200, reply.as_bytes()).ok().unwrap();
+        let response = request.read(200, crate::oauth::Body::Whole(reply.as_bytes())).ok().unwrap();
         let stored = Object::parse(stored).ok().unwrap();
         let merged = merge(&stored, &response, UNIX_EPOCH + Duration::from_secs(1_700_000_000));
         merged.write(&Layout::of("{\"one line\":1}")).replace("\n  ", "").replace('\n', "")

@@ -9,7 +9,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "for whoever runs the demo")]
 
-#[expect(dead_code, reason = "the rest is for the suite")]
+#[expect(dead_code, unused_imports, reason = "the rest is for the suite")]
 mod token_server;
 
 use std::io::{self, Write};
@@ -27,7 +27,7 @@ fn main() -> io::Result<()> {
         id: "7c2b8d7e-41e8-4b9c-a5d2-1f0e6c3b9a84".to_owned(),
         secret: "Canary7~b0e3d6f1-8a57-4c92-9d1e-3f64a7c85b20".to_owned(),
     };
-    let authority = Authority::new();
+    let authority = Authority::new("Token server of the demo");
     let rotation = Rotation::new(client.clone());
     authority.write_pem(&directory.join("ca.pem"));
     fs::write(directory.join("client-id"), client.id)?;

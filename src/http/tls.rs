@@ -7,7 +7,7 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
-use rustls::{AlertDescription, CertificateError};
+use rustls::{AlertDescription, CertificateError, RootCertStore};
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 
 use crate::journal::Journal;
@@ -23,10 +23,12 @@ pub enum Roots {
 }
 
 impl Roots {
-    /// The certificates of a PEM bundle; text around them and CRLF are fine. None if it has none.
+    /// The certificates of a PEM bundle; text around them and CRLF are fine. None if it has none that
+    /// can be an authority's.
     pub fn from_pem(pem: &[u8]) -> Option<Self> {
         let certificates = certificates(pem);
-        (!certificates.is_empty()).then(|| Self::Given(certificates.iter().map(owned).collect()))
+        let (usable, _) = RootCertStore::empty().add_parsable_certificates(certificates.iter().cloned());
+        (usable > 0).then(|| Self::Given(certificates.iter().map(owned).collect()))
     }
 
     /// Turns the built-in roots into the operating system's; false where that changes nothing.
@@ -148,15 +150,35 @@ impl TlsFault {
         self == Self::Certificate(CertificateFault::UnknownIssuer)
     }
 
-    pub(super) fn is_alert(self) -> bool {
-        matches!(self, Self::Alert(_))
+    /// A server that is about to stop or broke down may say so in an alert; everything else that has a
+    /// name stays as it is.
+    pub(super) fn is_lasting(self) -> bool {
+        !matches!(self, Self::Other | Self::Alert(AlertDescription::InternalError | AlertDescription::UserCanceled))
+    }
+
+    /// The server refuses our certificate, or that there is none, or our proof that it is ours.
+    pub(super) fn is_about_our_certificate(self) -> bool {
+        use AlertDescription as A;
+        let Self::Alert(alert) = self else { return false };
+        matches!(
+            alert,
+            A::CertificateRequired
+                | A::BadCertificate
+                | A::UnsupportedCertificate
+                | A::CertificateRevoked
+                | A::CertificateExpired
+                | A::CertificateUnknown
+                | A::UnknownCA
+                | A::AccessDenied
+                | A::DecryptError
+        )
     }
 
     pub(super) fn hint(self) -> &'static str {
         match self {
             Self::Certificate(CertificateFault::UnknownIssuer) => {
                 "if a company's proxy inspects TLS or the server has an authority of its own, give that authority's \
-                 certificate with --ca-file FILE"
+                 certificate with --ca-file FILE; else the server may keep an intermediate certificate to itself"
             }
             Self::Certificate(CertificateFault::Expired | CertificateFault::NotYetValid) => {
                 "check this machine's clock, then the server's certificate"

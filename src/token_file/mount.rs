@@ -11,7 +11,7 @@ use super::protection::{self, Directory};
 /// this process's mounts (the same file system, bound to itself). Without /proc only the first
 /// is seen; the commit copes with either.
 pub fn is_mount_point(path: &Path, tokens: &Metadata, directory: &Directory) -> bool {
-    protection::device(tokens) != directory.device || is_listed(path)
+    cfg!(unix) && (protection::device(tokens) != directory.device || is_listed(path))
 }
 
 fn is_listed(path: &Path) -> bool {

@@ -4,7 +4,7 @@
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The directory of the token file, opened before the commit that syncs it.
 pub struct Directory {
@@ -19,16 +19,27 @@ impl Directory {
         Ok(Self { handle, device })
     }
 
-    pub fn sync(&self) -> io::Result<()> {
+    /// Makes what was renamed in it durable.
+    pub fn sync(&self, _renamed: &File) -> io::Result<()> {
         super::retried(|| self.handle.sync_all())
     }
 }
 
-/// Creates the draft, and nothing else: an existing file or link is an error.
-pub fn draft_options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    options
+/// Whether the name is one of the system's own: /dev/stdin and /proc/self/fd/0 lead to a file only
+/// by chance, and never to its name. /dev/shm holds files.
+pub fn is_device(given: &Path) -> bool {
+    given.starts_with("/dev") && !given.starts_with("/dev/shm") || given.starts_with("/proc")
+}
+
+/// The file's own path, without links.
+pub fn resolve(given: &Path) -> io::Result<PathBuf> {
+    fs::canonicalize(given)
+}
+
+/// Creates the draft, and nothing else: an existing file or link is an error. Only its owner may
+/// open it until `copy`.
+pub fn create_draft(path: &Path, _tokens: &Path, _metadata: &Metadata) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
 /// Opens the lock file; NFS needs write access for an exclusive lock (flock(2)).
@@ -46,10 +57,10 @@ pub fn share_lock(tokens: &Metadata, lock: &File) {
 
 /// Gives `file` the owner, group and mode of the token file, in this order: a change of owner
 /// clears mode bits.
-pub fn copy(tokens: &Metadata, file: &File) -> io::Result<()> {
-    copy_owner(tokens, file)?;
-    if tokens.mode() & 0o7777 != 0o600 {
-        super::retried(|| file.set_permissions(Permissions::from_mode(tokens.mode() & 0o7777)))?;
+pub fn copy(_tokens: &Path, metadata: &Metadata, file: &File) -> io::Result<()> {
+    copy_owner(metadata, file)?;
+    if metadata.mode() & 0o7777 != 0o600 {
+        super::retried(|| file.set_permissions(Permissions::from_mode(metadata.mode() & 0o7777)))?;
     }
     Ok(())
 }
@@ -64,11 +75,16 @@ fn copy_owner(tokens: &Metadata, file: &File) -> io::Result<()> {
 }
 
 /// Whether a rename over this name would cut the file's other names off.
-pub fn has_other_names(tokens: &Metadata) -> bool {
-    tokens.nlink() > 1
+pub fn has_other_names(_tokens: &Path, metadata: &Metadata) -> bool {
+    metadata.nlink() > 1
 }
 
-/// No failure to rename passes by itself here.
+/// Modes say who may write into a file, not whether a rename may replace it.
+pub fn is_read_only(_tokens: &Metadata) -> bool {
+    false
+}
+
+/// No failure passes by itself here.
 pub fn is_passing(_why: &io::Error) -> bool {
     false
 }

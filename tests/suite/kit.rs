@@ -11,14 +11,14 @@
 //! - standard output holds none but tokens that are stored in the token file, and those only
 //!   after `--print` was told to print tokens;
 //! - on disk they are in the files that the test wrote itself, in the drafts of these
-//!   (`NAME.new`, `NAME.rescue-…`), and in no other file of the workspace.
+//!   (`NAME.new`, `NAME.new.again`, `NAME.rescue-…`), and in no other file of the workspace.
 //!
 //! A failed test shows the whole outcome and keeps the directory. A run that hangs is killed
 //! after two minutes.
 
 use crate::canary;
 use crate::pattern::{Span, Visible};
-use crate::token_server::{Authority, Leaf, Protection, Record, TokenServer};
+use crate::token_server::{Authority, Client, Leaf, Protection, Record, Rotation, Terms, TokenServer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
@@ -28,11 +28,10 @@ use std::os::unix::fs::symlink;
 #[cfg(windows)]
 use std::os::windows::fs::symlink_file as symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::LazyLock;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 use std::{env, fs, thread};
 
 /// The token file, unless a test says otherwise.
@@ -45,11 +44,26 @@ pub const CLIENT_SECRET: &str = "Canary7-c4b1-4e0a-8f55-9d7e21a60b3f";
 /// Longer than the program's own time-out and its lock's together.
 const HANG: Duration = Duration::from_secs(120);
 
-static AUTHORITY: LazyLock<Authority> = LazyLock::new(Authority::new);
+static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| Authority::new("Token server of the tests"));
 
 /// TLS by the authority that every workspace trusts.
 pub fn tls(leaf: Leaf) -> Protection {
     AUTHORITY.protect(leaf)
+}
+
+/// TLS by that authority, on these terms.
+pub fn tls_on(terms: Terms) -> Protection {
+    AUTHORITY.protect_on(terms)
+}
+
+/// The authority that every workspace trusts.
+pub fn authority() -> &'static Authority {
+    &AUTHORITY
+}
+
+/// A family of tokens that the usual client has been granted.
+pub fn rotation() -> Rotation {
+    Rotation::new(Client { id: CLIENT_ID.to_owned(), secret: CLIENT_SECRET.to_owned() })
 }
 
 /// The program under test. A suite without it has nothing to say.
@@ -105,6 +119,13 @@ impl Workspace {
         Workspace { root, given: BTreeMap::new(), links: BTreeSet::new(), afterwards: Afterwards::Remove }
     }
 
+    /// With the token file as it is after a login at the server of a `rotation`.
+    pub fn after_login(name: &str) -> Workspace {
+        let mut workspace = Workspace::new(name);
+        workspace.give(TOKEN_FILE, rotation().first_token_file());
+        workspace
+    }
+
     /// Where the program runs.
     pub fn directory(&self) -> PathBuf {
         self.root.join("work")
@@ -112,7 +133,12 @@ impl Workspace {
 
     /// The certificate of the authority behind `tls`.
     pub fn ca_file(&self) -> PathBuf {
-        self.root.join("ca.pem")
+        self.beside("ca.pem")
+    }
+
+    /// A place for what the test keeps to itself: beside the directory, not in it.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.root.join(name)
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -141,20 +167,21 @@ impl Workspace {
     }
 
     /// Every file there is now, by its name relative to the directory. A link that leads nowhere
-    /// reads as empty.
+    /// reads as empty, and so does one to a directory, or a pipe.
     pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let mut files = BTreeMap::new();
         let mut directories = vec![self.directory()];
         while let Some(directory) = directories.pop() {
             for entry in fs::read_dir(directory).expect("list the workspace") {
                 let path = entry.expect("list the workspace").path();
-                if path.is_dir() {
+                if path.is_dir() && !path.is_symlink() {
                     directories.push(path);
                     continue;
                 }
                 let name = path.strip_prefix(self.directory()).expect("it is below");
                 let name = name.to_string_lossy().replace('\\', "/");
-                files.insert(name, fs::read(path).unwrap_or_default());
+                let content = if path.is_file() { fs::read(path) } else { Ok(Vec::new()) };
+                files.insert(name, content.unwrap_or_default());
             }
         }
         files
@@ -243,6 +270,15 @@ impl<'w> Program<'w> {
 
     /// Starts the program and leaves it running.
     pub fn start(self) -> Running<'w> {
+        let input = self.stdin.clone();
+        let (running, mut stdin) = self.start_with_open_stdin();
+        // A program that exits without reading all of its input is no fault of the test's.
+        thread::spawn(move || stdin.write_all(&input));
+        running
+    }
+
+    /// Starts the program with a standard input that the test writes to while it runs.
+    pub fn start_with_open_stdin(self) -> (Running<'w>, ChildStdin) {
         let mut words = self.wrapper.clone();
         let runner = env::var("DOCUSIGN_REFRESH_RUNNER").unwrap_or_default();
         words.extend(runner.split_whitespace().map(OsString::from));
@@ -262,18 +298,10 @@ impl<'w> Program<'w> {
         let start = SystemTime::now();
         let mut child = command.spawn().unwrap_or_else(|error| panic!("start {}: {error}", words[0].display()));
 
-        // A program that exits without reading all of its input is no fault of the test's.
-        let mut stdin = child.stdin.take().expect("it is piped");
-        let input = self.stdin.clone();
-        thread::spawn(move || stdin.write_all(&input));
-        Running {
-            stdout: collect(child.stdout.take().expect("it is piped")),
-            stderr: collect(child.stderr.take().expect("it is piped")),
-            child,
-            start,
-            program: self,
-            words,
-        }
+        let stdin = child.stdin.take().expect("it is piped");
+        let stdout = Stream::collect(child.stdout.take().expect("it is piped"));
+        let stderr = Stream::collect(child.stderr.take().expect("it is piped"));
+        (Running { program: self, words, child, stdout, stderr, start }, stdin)
     }
 
     /// Runs the program to its end, and fails the test if it leaked a secret.
@@ -283,28 +311,69 @@ impl<'w> Program<'w> {
 }
 
 /// What the program can't do without where it is not a plain Unix program: wine finds its files
-/// by `HOME` and `PATH`, and sockets on Windows need `SystemRoot`.
+/// by `HOME` and `PATH`, and `LC_ALL` says in what encoding it
+/// gets the rest; sockets on Windows need `SystemRoot`.
 fn inherited(runner: &str) -> Vec<(&'static str, OsString)> {
     let names: &[&str] = if cfg!(windows) {
         &["SystemRoot"]
     } else if runner.is_empty() {
         &[]
     } else {
-        &["HOME", "PATH", "WINEPREFIX", "WINEDEBUG"]
+        &["HOME", "PATH", "WINEPREFIX", "WINEDEBUG", "LC_ALL"]
     };
     let set = |name: &&'static str| Some((*name, env::var_os(name)?));
     names.iter().filter_map(set).collect()
 }
 
-/// Reads a stream to its end, on a thread of its own.
-fn collect(mut stream: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
-    let (sender, receiver) = channel();
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let _ = stream.read_to_end(&mut bytes);
-        sender.send(bytes)
-    });
-    receiver
+/// A stream that is read as it comes, on a thread of its own.
+struct Stream(Arc<(Mutex<Heard>, Condvar)>);
+
+#[derive(Default)]
+struct Heard {
+    bytes: Vec<u8>,
+    is_ended: bool,
+}
+
+impl Stream {
+    fn collect(mut stream: impl Read + Send + 'static) -> Stream {
+        let shared = Arc::new((Mutex::new(Heard::default()), Condvar::new()));
+        let other_end = Stream(Arc::clone(&shared));
+        thread::spawn(move || {
+            let mut chunk = [0; 4096];
+            loop {
+                let read = stream.read(&mut chunk).unwrap_or(0);
+                let mut heard = other_end.heard();
+                heard.bytes.extend(&chunk[..read]);
+                heard.is_ended = read == 0;
+                other_end.0.1.notify_all();
+                if heard.is_ended {
+                    return;
+                }
+            }
+        });
+        Stream(shared)
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the stream is as `wanted`, or has ended; after two minutes, gives up.
+    fn wait_until(&self, wanted: impl Fn(&[u8]) -> bool) -> MutexGuard<'_, Heard> {
+        let deadline = Instant::now() + HANG;
+        let mut heard = self.heard();
+        while !heard.is_ended && !wanted(&heard.bytes) && Instant::now() < deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            heard = self.0.1.wait_timeout(heard, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        heard
+    }
+
+    /// All of it, or nothing if there is no end.
+    fn to_end(&self) -> Option<Vec<u8>> {
+        let heard = self.wait_until(|_| false);
+        heard.is_ended.then(|| heard.bytes.clone())
+    }
 }
 
 /// The program while it runs.
@@ -312,12 +381,28 @@ pub struct Running<'w> {
     program: Program<'w>,
     words: Vec<OsString>,
     child: Child,
-    stdout: Receiver<Vec<u8>>,
-    stderr: Receiver<Vec<u8>>,
+    stdout: Stream,
+    stderr: Stream,
     start: SystemTime,
 }
 
 impl Running<'_> {
+    /// The id of the process, or of what it runs under.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until standard error holds one of these texts, and tells which. Nothing, if it has
+    /// ended without.
+    pub fn await_stderr(&self, texts: &[&str]) -> Option<usize> {
+        let holds = |bytes: &[u8], text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+        let said = |bytes: &[u8]| texts.iter().position(|text| holds(bytes, text));
+        let heard = self.stderr.wait_until(|bytes| said(bytes).is_some());
+        let said = said(&heard.bytes);
+        assert!(said.is_some() || heard.is_ended, "not said within {HANG:?}: {texts:?}");
+        said
+    }
+
     /// Ends the program as no handler can prevent.
     pub fn kill(&mut self) {
         self.child.kill().expect("kill the program");
@@ -333,9 +418,9 @@ impl Running<'_> {
 
     /// Waits for the end, and leaves the judgement to the caller.
     pub fn observe(mut self) -> Outcome {
-        let stderr = self.stderr.recv_timeout(HANG);
-        let stdout = self.stdout.recv_timeout(HANG);
-        let hung = stderr.is_err() || stdout.is_err();
+        let stderr = self.stderr.to_end();
+        let stdout = self.stdout.to_end();
+        let hung = stderr.is_none() || stdout.is_none();
         if hung {
             self.kill();
         }
@@ -444,7 +529,7 @@ impl Outcome {
     fn may_hold_secrets(&self, name: &str) -> bool {
         self.given.iter().any(|given| {
             name.strip_prefix(given.as_str())
-                .is_some_and(|suffix| suffix.is_empty() || suffix == ".new" || suffix.starts_with(".rescue-"))
+                .is_some_and(|suffix| ["", ".new", ".new.again"].contains(&suffix) || suffix.starts_with(".rescue-"))
         })
     }
 
@@ -468,7 +553,10 @@ impl Outcome {
         let _ = write!(text, "standard output:\n{}", Visible(&self.stdout));
         let _ = write!(text, "standard error:\n{}", Visible(&self.stderr));
         for (name, content) in &self.files {
-            let _ = write!(text, "{name} afterwards:\n{}", Visible(content));
+            let _ = match content.trim_ascii().is_empty() && content.len() > 100 {
+                true => writeln!(text, "{name} afterwards: {} blanks", content.len()),
+                false => write!(text, "{name} afterwards:\n{}", Visible(content)),
+            };
         }
         text
     }

@@ -80,6 +80,55 @@ fn a_login_meanwhile_is_not_overwritten() {
 }
 
 #[test]
+fn a_member_that_an_editor_adds_meanwhile_is_kept() {
+    let rotation = rotation();
+    let mut workspace = Workspace::new("editor-meanwhile");
+    workspace.give(TOKEN_FILE, rotation.first_token_file());
+    let tokens = workspace.path(TOKEN_FILE);
+    let edited = rotation.first_token_file().replace("{\n", "{\n  \"account\": \"of the editor\",\n");
+    let step = rotation.step().on_request(move |_| fs::write(&tokens, &edited).expect("edit"));
+    let server = serve(Script::once([step]));
+    let outcome = workspace.program().refreshing_at(&server).run().expect_exit(0);
+    server.finish();
+
+    let content = String::from_utf8_lossy(&outcome.files[TOKEN_FILE]);
+    assert!(content.starts_with("{\n  \"account\": \"of the editor\",\n"), "{}", outcome.report(&[]));
+    assert_eq!(stored_refresh_token(&workspace), rotation.live_refresh_token());
+    assert_eq!(outcome.files.keys().collect::<Vec<_>>(), [TOKEN_FILE, "docusign.json.lock"]);
+}
+
+#[test]
+fn a_file_that_someone_is_writing_meanwhile_is_not_overwritten() {
+    let rotation = rotation();
+    let mut workspace = Workspace::new("half-written-meanwhile");
+    workspace.give(TOKEN_FILE, rotation.first_token_file());
+    let tokens = workspace.path(TOKEN_FILE);
+    let step = rotation.step().on_request(move |_| fs::write(&tokens, &THEIRS[..30]).expect("write half of it"));
+    let server = serve(Script::once([step]));
+    let outcome = workspace.program().refreshing_at(&server).run().expect_exit(74);
+    server.finish();
+
+    assert_eq!(outcome.files[TOKEN_FILE], &THEIRS.as_bytes()[..30]);
+    let rescued = outcome.files.iter().find(|(name, _)| name.contains(".rescue-"));
+    let (name, content) = rescued.expect("ours is set aside");
+    assert!(String::from_utf8_lossy(content).contains(&rotation.live_refresh_token()), "{}", outcome.report(&[]));
+    assert!(outcome.stderr().contains(name.as_str()), "{}", outcome.report(&[]));
+}
+
+#[test]
+fn a_file_that_is_deleted_meanwhile_comes_back() {
+    let rotation = rotation();
+    let mut workspace = Workspace::new("deleted-meanwhile");
+    workspace.give(TOKEN_FILE, rotation.first_token_file());
+    let tokens = workspace.path(TOKEN_FILE);
+    let step = rotation.step().on_request(move |_| fs::remove_file(&tokens).expect("delete"));
+    let server = serve(Script::once([step]));
+    workspace.program().refreshing_at(&server).run().expect_exit(0);
+    server.finish();
+    assert_eq!(stored_refresh_token(&workspace), rotation.live_refresh_token());
+}
+
+#[test]
 fn a_refusal_of_a_token_that_someone_else_has_replaced_is_no_failure() {
     let mut workspace = Workspace::new("someone-else-won");
     workspace.give(TOKEN_FILE, rotation().first_token_file());
@@ -105,6 +154,9 @@ fn a_lock_that_stays_busy_ends_the_run_before_the_request() {
     let outcome = workspace.program().refreshing_at(&server).args(["--lock-timeout", "1s"]).run().expect_exit(75);
     assert_eq!(server.finish().connections, 0);
     assert_eq!(outcome.files[TOKEN_FILE], rotation.first_token_file().as_bytes());
+    let stderr = outcome.stderr();
+    assert!(stderr.contains("docusign.json.lock for more than 1s"), "{}", outcome.report(&[]));
+    assert!(stderr.contains("--lock-timeout"), "{}", outcome.report(&[]));
 }
 
 #[test]

@@ -18,11 +18,15 @@ mod authority;
 mod request;
 mod rotation;
 mod script;
+#[cfg(unix)]
+mod sockets;
 
-pub use authority::{Authority, Leaf, Protection};
+pub use authority::{Authority, ClientCertificates, Leaf, Protection, Terms, Version};
 pub use request::Request;
 pub use rotation::{Client, Rotation};
 pub use script::{Script, Step, json_reply};
+#[cfg(unix)]
+pub use sockets::BlackHole;
 
 use rustls::{ServerConfig, ServerConnection};
 use script::{BeforeHandshake, Conduct};
@@ -32,6 +36,13 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// How long a trickling server waits after each byte.
+const TRICKLE: Duration = Duration::from_millis(100);
+
+/// How long a tunnel looks at one side before it looks at the other.
+const TURN: Duration = Duration::from_millis(5);
 
 /// The path at which every token endpoint here is served.
 pub const PATH: &str = "/oauth/token";
@@ -43,6 +54,8 @@ pub struct Record {
     pub connections: usize,
     /// Why a TLS handshake failed, in the order of failing.
     pub failed_handshakes: Vec<String>,
+    /// Which host each client that shook hands asked for (SNI).
+    pub server_names: Vec<Option<String>>,
     /// Every complete request, in the order of arrival, the unexpected ones included.
     pub requests: Vec<Request>,
     /// Requests for which the script had no step left.
@@ -94,6 +107,11 @@ impl TokenServer {
             Protection::Tls(_) => format!("https://localhost:{port}{PATH}"),
             Protection::None => format!("http://127.0.0.1:{port}{PATH}"),
         }
+    }
+
+    /// The same by the address itself: the client has no name to look up.
+    pub fn endpoint_by_address(&self) -> String {
+        self.endpoint().replace("localhost", "127.0.0.1")
     }
 
     /// The port that the system chose.
@@ -195,6 +213,8 @@ fn serve(mut socket: TcpStream, open: Open, shared: &Shared) -> io::Result<()> {
     socket.set_nodelay(true)?;
     match shared.script.take_before_handshake() {
         Some(BeforeHandshake::Close) => return Ok(()),
+        #[cfg(unix)]
+        Some(BeforeHandshake::Reset) => return sockets::close_by_reset(&socket),
         Some(BeforeHandshake::Stall) => return wait_for_close(&mut socket),
         Some(BeforeHandshake::PlainHttp) => {
             // Not before the client has spoken: a server that talks first is another fault.
@@ -209,7 +229,10 @@ fn serve(mut socket: TcpStream, open: Open, shared: &Shared) -> io::Result<()> {
     let mut wire = Wire { socket, tls: None };
     if let Protection::Tls(config) = &shared.protection {
         match shake_hands(&mut wire.socket, Arc::clone(config)) {
-            Ok(tls) => wire.tls = Some(tls),
+            Ok(tls) => {
+                lock(&shared.record).server_names.push(tls.server_name().map(str::to_owned));
+                wire.tls = Some(tls);
+            }
             Err(error) => {
                 lock(&shared.record).failed_handshakes.push(error.to_string());
                 return Err(error);
@@ -248,8 +271,69 @@ fn serve(mut socket: TcpStream, open: Open, shared: &Shared) -> io::Result<()> {
             wire.flush()?;
             wire.socket.shutdown(Shutdown::Write)
         }
-        Conduct::Stall => wait_for_close(&mut wire.socket),
+        Conduct::Stall(bytes) => {
+            wire.write_all(&bytes)?;
+            wire.flush()?;
+            wait_for_close(&mut wire.socket)
+        }
+        Conduct::Trickle(bytes) => trickle(&mut wire, &bytes),
+        Conduct::Tunnel(address) => tunnel(&mut wire, address),
+        #[cfg(unix)]
+        Conduct::Reset(bytes) => {
+            wire.write_all(&bytes)?;
+            wire.flush()?;
+            sockets::close_by_reset(&wire.socket)
+        }
     }
+}
+
+/// Carries bytes both ways until one side ends. One thread serves both, looking at each in turn.
+fn tunnel(wire: &mut Wire, address: SocketAddr) -> io::Result<()> {
+    let mut upstream = TcpStream::connect(address)?;
+    upstream.set_nodelay(true)?;
+    for socket in [&wire.socket, &upstream] {
+        socket.set_read_timeout(Some(TURN))?;
+    }
+    wire.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
+    wire.flush()?;
+    let mut buffer = vec![0; 16 * 1024];
+    loop {
+        match read_some(wire, &mut buffer)? {
+            Some(0) => return Ok(()),
+            Some(length) => upstream.write_all(&buffer[..length])?,
+            None => {}
+        }
+        match read_some(&mut upstream, &mut buffer)? {
+            Some(0) => return wire.close(),
+            Some(length) => {
+                wire.write_all(&buffer[..length])?;
+                wire.flush()?;
+            }
+            None => {}
+        }
+    }
+}
+
+/// None when there is nothing to read for now.
+fn read_some(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    match from.read(buffer) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Ok(None),
+        result => result.map(Some),
+    }
+}
+
+/// One byte at a time, each when the client has been silent for a while, until it goes away.
+fn trickle(wire: &mut Wire, bytes: &[u8]) -> io::Result<()> {
+    wire.socket.set_read_timeout(Some(TRICKLE))?;
+    for byte in bytes {
+        wire.write_all(&[*byte])?;
+        wire.flush()?;
+        match wire.socket.peek(&mut [0]) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
+            _ => return Ok(()),
+        }
+    }
+    wire.close()
 }
 
 /// The TLS handshake, one record at a time, so that none of what the client sends after it is

@@ -37,7 +37,15 @@ struct Family {
     generation: usize,
     replays_left: usize,
     reuses: usize,
+    upon_reuse: UponReuse,
     life: Life,
+}
+
+/// What the server does when a spent token comes back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum UponReuse {
+    Revoke,
+    Refuse,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,13 +62,25 @@ impl Rotation {
     pub fn new(client: Client) -> Rotation {
         Rotation {
             client,
-            family: Arc::new(Mutex::new(Family { generation: 0, replays_left: 0, reuses: 0, life: Life::Live })),
+            family: Arc::new(Mutex::new(Family {
+                generation: 0,
+                replays_left: 0,
+                reuses: 0,
+                upon_reuse: UponReuse::Revoke,
+                life: Life::Live,
+            })),
         }
     }
 
     /// So many times, in all, the token spent last may be replayed.
     pub fn with_replays(self, replays: usize) -> Rotation {
         self.family().replays_left = replays;
+        self
+    }
+
+    /// Reuse that is not forgiven is refused, and no more: the live token stays live.
+    pub fn without_revocation(self) -> Rotation {
+        self.family().upon_reuse = UponReuse::Refuse;
         self
     }
 
@@ -73,10 +93,28 @@ impl Rotation {
     /// What the client got at the login, as it keeps it: the four members that Docusign
     /// returns, one a line.
     pub fn first_token_file(&self) -> String {
-        let mut text =
-            response(0).replace('{', "{\n  ").replace(',', ",\n  ").replace("\":", "\": ").replace('}', "\n}");
-        text.push('\n');
-        text
+        indented(&response(0))
+    }
+
+    /// A new login: what the client gets now, and what it had before is spent.
+    pub fn authorize_again(&self) -> String {
+        let mut family = self.family();
+        family.generation += 1;
+        family.life = Life::Live;
+        indented(&response(family.generation))
+    }
+
+    /// What `first_token_file` is after so many refreshes: an expiry is added to the members.
+    pub fn token_file_after(&self, refreshes: usize, expires_at: u64) -> String {
+        match refreshes {
+            0 => self.first_token_file(),
+            _ => indented(&response(refreshes).replace('}', &format!(",\"expires_at\":{expires_at}}}"))),
+        }
+    }
+
+    /// How long an access token lives, in seconds.
+    pub fn lifetime(&self) -> u64 {
+        EXPIRES_IN
     }
 
     /// The one refresh token that is worth something, or would be, were the family not revoked.
@@ -165,7 +203,9 @@ impl Family {
                 Ok(response(self.generation))
             }
             Some(_) => {
-                self.life = Life::Revoked;
+                if self.upon_reuse == UponReuse::Revoke {
+                    self.life = Life::Revoked;
+                }
                 Err(("invalid_grant", ""))
             }
         }
@@ -187,6 +227,13 @@ fn response(generation: usize) -> String {
         access_token(generation),
         refresh_token(generation),
     )
+}
+
+/// One member a line.
+fn indented(json: &str) -> String {
+    let mut text = json.replace('{', "{\n  ").replace(',', ",\n  ").replace("\":", "\": ").replace('}', "\n}");
+    text.push('\n');
+    text
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 
 use super::request::Request;
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a web server says that was spoken to in TLS on its plain port (the words of nginx'
@@ -32,6 +33,8 @@ enum When {
 #[derive(Clone, Copy)]
 pub enum BeforeHandshake {
     Close,
+    #[cfg(unix)]
+    Reset,
     Stall,
     PlainHttp,
 }
@@ -49,8 +52,15 @@ pub enum Conduct {
     Answer(AnswerTo),
     /// The bytes, then TCP's FIN without TLS's close_notify.
     Cut(Vec<u8>),
-    /// Nothing, until the client gives up.
-    Stall,
+    /// The bytes, then nothing, until the client gives up.
+    Stall(Vec<u8>),
+    /// The bytes one by one, slowly, then an orderly close.
+    Trickle(Vec<u8>),
+    /// The way of a proxy: what comes from now on goes there, and back.
+    Tunnel(SocketAddr),
+    /// The bytes, then a reset.
+    #[cfg(unix)]
+    Reset(Vec<u8>),
 }
 
 impl Step {
@@ -77,12 +87,39 @@ impl Step {
 
     /// The request is read, and never answered, and the connection stays open.
     pub fn stall() -> Step {
-        Step::after_request(Conduct::Stall)
+        Step::stall_after([])
+    }
+
+    /// These bytes, and then nothing more, while the connection stays open.
+    pub fn stall_after(bytes: impl Into<Vec<u8>>) -> Step {
+        Step::after_request(Conduct::Stall(bytes.into()))
+    }
+
+    /// These bytes, one by one, ten a second.
+    pub fn trickle(bytes: impl Into<Vec<u8>>) -> Step {
+        Step::after_request(Conduct::Trickle(bytes.into()))
+    }
+
+    /// `200`, and from then on a tunnel to this address: the answer of a proxy to CONNECT.
+    pub fn tunnel_to(address: SocketAddr) -> Step {
+        Step::after_request(Conduct::Tunnel(address))
+    }
+
+    /// These bytes, then a reset instead of an end.
+    #[cfg(unix)]
+    pub fn reset_after(bytes: impl Into<Vec<u8>>) -> Step {
+        Step::after_request(Conduct::Reset(bytes.into()))
     }
 
     /// The connection is closed as soon as it is accepted.
     pub fn close_before_handshake() -> Step {
         Step(When::BeforeHandshake(BeforeHandshake::Close))
+    }
+
+    /// The connection is reset as soon as it is accepted.
+    #[cfg(unix)]
+    pub fn reset_before_handshake() -> Step {
+        Step(When::BeforeHandshake(BeforeHandshake::Reset))
     }
 
     /// The connection is accepted, and no byte ever comes.

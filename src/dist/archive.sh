@@ -1,0 +1,83 @@
+#!/bin/sh
+# Packs the program for one system: archive.sh SYSTEM TARGET BINARY DIRECTORY
+#
+# Writes two files into DIRECTORY: docusign-refresh-VERSION-SYSTEM.tar.gz (for Windows: .zip), and
+# with .cdx.json at its end the CycloneDX list of what the program is made of, which the archive
+# has as well. TARGET is rustc's name of the system. If there is a file BINARY.libraries, its lines
+# name the libraries inside which no crate brings. The same input gives the same bytes: the order
+# of names is fixed, owners are 0, and every time is SOURCE_DATE_EPOCH, or else the first that zip
+# knows.
+set -eu
+
+system=${1:?names the system}
+target=${2:?names the target}
+binary=${3:?names the program}
+directory=${4:?names the directory to write to}
+cargo=${CARGO:-cargo}
+here=$(dirname "$0")
+date=@${SOURCE_DATE_EPOCH:-315532800}
+
+for program in jq gzip zip; do
+    command -v "$program" >/dev/null || {
+        echo "archive.sh: no $program on this machine" >&2
+        exit 1
+    }
+done
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 1' HUP INT TERM
+
+"$cargo" tree --locked --edges normal --target "$target" --prefix none --format '{p}' |
+    awk '{ sub("^v", "", $2); print $1, $2 }' | LC_ALL=C sort -u >"$scratch/crates"
+"$cargo" metadata --locked --format-version 1 --filter-platform "$target" >"$scratch/metadata"
+# Each crate's checksum, one a line: name, version, checksum.
+awk -F '"' '/^name/ { name = $2 } /^version/ { version = $2 } /^checksum/ { print name, version, $2 }' \
+    Cargo.lock >"$scratch/checksums"
+cat "$binary.libraries" >"$scratch/libraries" 2>/dev/null || :
+jq --arg system "$system" --rawfile crates "$scratch/crates" --rawfile libraries "$scratch/libraries" --rawfile checksums "$scratch/checksums" \
+    --from-file "$here/bill-of-materials.jq" "$scratch/metadata" >"$scratch/bill"
+version=$(jq -r .metadata.component.version "$scratch/bill")
+name=docusign-refresh-$version-$system
+inside=$scratch/$name
+
+mkdir "$inside"
+install -m 755 "$binary" "$inside/$(basename "$binary")"
+install -m 644 README.md LICENSE "$here/../docusign-refresh.1" "$here/docusign-refresh.bash" "$inside"
+install -m 644 "$scratch/bill" "$inside/docusign-refresh.cdx.json"
+
+# The licences of the crates ask that their texts go with the program.
+jq -r --slurpfile bill "$scratch/bill" '
+    [$bill[0].components[]["bom-ref"]] as $inside
+    | .packages[] | select("pkg:cargo/\(.name)@\(.version)" | IN($inside[]))
+    | "\(.name) \(.version) \(.manifest_path | rtrimstr("/Cargo.toml"))"' "$scratch/metadata" | LC_ALL=C sort |
+    while read -r crate crate_version sources; do
+        find "$sources" -maxdepth 1 -type f \( -iname 'licen[cs]e*' -o -iname 'copying*' -o -iname 'copyright*' \) |
+            LC_ALL=C sort |
+            while read -r text; do
+                printf '==== %s %s: %s ====\n\n' "$crate" "$crate_version" "$(basename "$text")"
+                cat "$text"
+                echo
+            done
+    done >"$inside/LICENSES-OF-CRATES"
+chmod -R u=rwX,go=rX "$inside"
+
+mkdir -p "$directory"
+directory=$(cd "$directory" && pwd)
+install -m 644 "$scratch/bill" "$directory/$name.cdx.json"
+cd "$scratch"
+find "$name" -exec touch --date="$date" {} +
+case $system in
+    *-windows)
+        archive=$directory/$name.zip
+        rm -f "$archive"
+        find "$name" -type f | LC_ALL=C sort | TZ=UTC0 zip -X -9 -q "$archive" -@
+        ;;
+    *)
+        archive=$directory/$name.tar.gz
+        tar --create --format=ustar --sort=name --owner=0 --group=0 --numeric-owner --mtime="$date" "$name" |
+            gzip -9 -n >"$archive"
+        ;;
+esac
+chmod 644 "$archive"
+ls -l "$archive"

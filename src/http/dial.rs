@@ -1,0 +1,153 @@
+//! A TCP connection to one of a host's addresses, and the bytes over it, until the deadline.
+//!
+//! The addresses take turns, of half a second at first and twice as long each round, so that a dead
+//! one (IPv6 that leads nowhere, one of two load balancers) costs half a second and not the run. An
+//! address that refuses is out; the last one left has all the time there is.
+//!
+//! Every read and write is bound by the deadline itself: ureq renews a part of its limits while it
+//! talks to a proxy.
+
+use std::fmt;
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ureq::Timeout;
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
+};
+
+use super::attempt::Attempt;
+use crate::text::reason;
+
+/// As large as one gets (RFC 8446, section 5.2).
+const TLS_RECORD: usize = (16 << 10) + 256 + 5;
+
+const FIRST_TURN: Duration = Duration::from_millis(500);
+
+/// The link of the chain that connects, unless a proxy's link has done so.
+#[derive(Debug)]
+pub struct Dialer(pub Arc<Attempt>);
+
+impl<In: Transport> Connector<In> for Dialer {
+    type Out = Either<In, Socket>;
+
+    fn connect(&self, details: &ConnectionDetails, chained: Option<In>) -> Result<Option<Self::Out>, ureq::Error> {
+        if let Some(connected) = chained {
+            return Ok(Some(Either::A(connected)));
+        }
+        let by = Instant::now() + left(self.0.deadline, details.timeout)?;
+        let stream = self.dial(details.addrs.to_vec(), by)?;
+        stream.set_nodelay(true)?;
+        // Below TLS the buffer holds records, else a whole head.
+        let input_size = if details.needs_tls() { TLS_RECORD } else { details.config.input_buffer_size() };
+        let buffers = LazyBuffers::new(input_size, details.config.output_buffer_size());
+        Ok(Some(Either::B(Socket { stream, buffers, deadline: self.0.deadline })))
+    }
+}
+
+impl Dialer {
+    fn dial(&self, mut addresses: Vec<SocketAddr>, by: Instant) -> io::Result<TcpStream> {
+        let mut turn = FIRST_TURN;
+        let mut last_fault = ErrorKind::TimedOut.into();
+        while !addresses.is_empty() {
+            let mut silent = Vec::new();
+            for (at, &address) in addresses.iter().enumerate() {
+                let left = by.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Err(ErrorKind::TimedOut.into());
+                }
+                let is_last = at + 1 == addresses.len() && silent.is_empty();
+                self.0.journal.step(format_args!("connecting to {address}"));
+                match TcpStream::connect_timeout(&address, if is_last { left } else { left.min(turn) }) {
+                    Ok(stream) => return Ok(stream),
+                    Err(fault) => {
+                        self.0.journal.step(format_args!("no connection to {address}: {}", reason(&fault)));
+                        if fault.kind() == ErrorKind::TimedOut {
+                            silent.push(address);
+                        }
+                        last_fault = fault;
+                    }
+                }
+            }
+            addresses = silent;
+            turn *= 2;
+        }
+        Err(last_fault)
+    }
+}
+
+/// A TCP connection.
+pub struct Socket {
+    stream: TcpStream,
+    buffers: LazyBuffers,
+    deadline: Instant,
+}
+
+impl Transport for Socket {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        let mut output = &self.buffers.output()[..amount];
+        while !output.is_empty() {
+            self.stream.set_write_timeout(Some(left(self.deadline, timeout)?))?;
+            match self.stream.write(output) {
+                Ok(0) => return Err(io::Error::from(ErrorKind::WriteZero).into()),
+                Ok(written) => output = &output[written..],
+                Err(fault) if is_closed(&fault) => return Ok(()),
+                Err(fault) => renewed(fault)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        loop {
+            self.stream.set_read_timeout(Some(left(self.deadline, timeout)?))?;
+            match self.stream.read(self.buffers.input_append_buf()) {
+                Ok(amount) => {
+                    self.buffers.input_appended(amount);
+                    return Ok(amount > 0);
+                }
+                Err(fault) => renewed(fault)?,
+            }
+        }
+    }
+
+    /// Never: ureq asks in order to keep a connection for later, by reading from it.
+    fn is_open(&mut self) -> bool {
+        false
+    }
+}
+
+/// The time that is left for one step, however much ureq would give it.
+fn left(deadline: Instant, timeout: NextTimeout) -> Result<Duration, ureq::Error> {
+    match deadline.saturating_duration_since(Instant::now()).min(*timeout.after) {
+        Duration::ZERO => Err(ureq::Error::Timeout(timeout.reason)),
+        left => Ok(left),
+    }
+}
+
+/// Who closes while we still write may have said why: an alert, an early answer. The next read finds
+/// it, or fails.
+fn is_closed(fault: &io::Error) -> bool {
+    matches!(fault.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted)
+}
+
+/// Whether the call may be made again. A time-out has two names: Unix's and Windows'.
+fn renewed(fault: io::Error) -> Result<(), ureq::Error> {
+    match fault.kind() {
+        ErrorKind::Interrupted => Ok(()),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => Err(ureq::Error::Timeout(Timeout::Global)),
+        _ => Err(fault.into()),
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Socket")
+    }
+}

@@ -1,0 +1,229 @@
+//! What keeps others out, on Windows: the security descriptor. The draft is born with the DACL of
+//! the token file, entry by entry, and has its owner (where this user may give a file away), its
+//! group and its attributes before it holds a token. Nothing is inherited anew: a file that
+//! `icacls` closed stays closed. Audit entries and other streams are not carried over.
+#![expect(unsafe_code, reason = "std knows neither security descriptors nor link counts")]
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::windows::ffi::OsStrExt as _;
+use std::os::windows::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::windows::io::{AsRawHandle as _, FromRawHandle as _};
+use std::path::{self, Component, Path, PathBuf, Prefix};
+use std::ptr;
+
+use windows_sys::Win32::Foundation as foundation;
+use windows_sys::Win32::Security as security;
+use windows_sys::Win32::Storage::FileSystem as file_system;
+
+/// The attributes that a draft is made with.
+const KEPT_ATTRIBUTES: u32 = file_system::FILE_ATTRIBUTE_HIDDEN
+    | file_system::FILE_ATTRIBUTE_SYSTEM
+    | file_system::FILE_ATTRIBUTE_NOT_CONTENT_INDEXED
+    | file_system::FILE_ATTRIBUTE_ENCRYPTED;
+
+/// Windows takes a longer path only in the verbatim form; the names beside the file have suffixes.
+const LONGEST_PLAIN_PATH: usize = 230;
+
+/// The directory of the token file. Windows syncs no directory, but with a file what was logged of
+/// it, its new name included.
+pub struct Directory {
+    pub device: u64,
+}
+
+impl Directory {
+    pub fn open(_path: &Path) -> io::Result<Self> {
+        Ok(Self { device: 0 })
+    }
+
+    /// Makes what was renamed in it durable.
+    pub fn sync(&self, renamed: &File) -> io::Result<()> {
+        renamed.sync_all()
+    }
+}
+
+/// Whether the name is a device's, which it is in every directory and with any extension (NUL,
+/// com1.json), or that of a stream in a file.
+pub fn is_device(given: &Path) -> bool {
+    let is_in_device_space = matches!(
+        given.components().next(),
+        Some(Component::Prefix(prefix)) if matches!(prefix.kind(), Prefix::DeviceNS(_))
+    );
+    let name = given.file_name().unwrap_or_default().to_string_lossy().to_ascii_uppercase();
+    let stem = name.split('.').next().unwrap_or_default().trim_end();
+    let number = stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT"));
+    is_in_device_space
+        || name.contains(':')
+        || ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"].contains(&stem)
+        || number.is_some_and(|number| number.chars().count() == 1 && number.contains(is_device_number))
+}
+
+fn is_device_number(character: char) -> bool {
+    character.is_ascii_digit() || "¹²³".contains(character)
+}
+
+/// The file's own path, without links; as people write it (`C:\…`, not `\\?\C:\…`) if that means
+/// the same file.
+pub fn resolve(given: &Path) -> io::Result<PathBuf> {
+    let verbatim = fs::canonicalize(given)?;
+    let plain = verbatim.to_str().and_then(|text| {
+        let plain = match text.strip_prefix(r"\\?\UNC\") {
+            Some(share) => format!(r"\\{share}"),
+            None => text.strip_prefix(r"\\?\")?.to_owned(),
+        };
+        (plain.len() < LONGEST_PLAIN_PATH).then(|| PathBuf::from(plain))
+    });
+    Ok(plain.filter(|plain| path::absolute(plain).is_ok_and(|same| same == *plain)).unwrap_or(verbatim))
+}
+
+/// Creates the draft, and nothing else: an existing file or link is an error. From its first
+/// instant nobody may open it who may not open the token file.
+pub fn create_draft(path: &Path, tokens: &Path, metadata: &Metadata) -> io::Result<File> {
+    // To replace a file is to delete it: who may not finds out here, and not after the request.
+    let tokens = OpenOptions::new().access_mode(file_system::READ_CONTROL | file_system::DELETE).open(tokens)?;
+    let mut dacl = Descriptor::of(&tokens, security::DACL_SECURITY_INFORMATION)?;
+    dacl.add(security::SE_DACL_PROTECTED);
+    let access = foundation::GENERIC_WRITE | file_system::READ_CONTROL | file_system::WRITE_DAC;
+    let attributes = metadata.file_attributes() & KEPT_ATTRIBUTES;
+    // The owner can be changed only where this is granted.
+    create(path, access | file_system::WRITE_OWNER, &dacl, attributes).or_else(|why| match why.kind() {
+        io::ErrorKind::PermissionDenied => create(path, access, &dacl, attributes),
+        _ => Err(why),
+    })
+}
+
+fn create(path: &Path, access: u32, dacl: &Descriptor, attributes: u32) -> io::Result<File> {
+    let name: Vec<u16> = path.as_os_str().encode_wide().chain([0]).collect();
+    let security = security::SECURITY_ATTRIBUTES {
+        nLength: size_of::<security::SECURITY_ATTRIBUTES>() as u32,
+        lpSecurityDescriptor: dacl.0.as_ptr().cast_mut().cast(),
+        bInheritHandle: 0,
+    };
+    let sharing = file_system::FILE_SHARE_READ | file_system::FILE_SHARE_WRITE | file_system::FILE_SHARE_DELETE;
+    // SAFETY: `name` ends with a NUL. `security` and the descriptor that it points to, which Windows
+    // itself has written, outlive the call, and the call only reads them. No template is a null
+    // handle.
+    let handle = unsafe {
+        let new = file_system::CREATE_NEW;
+        file_system::CreateFileW(name.as_ptr(), access, sharing, &security, new, attributes, ptr::null_mut())
+    };
+    if handle == foundation::INVALID_HANDLE_VALUE {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the handle is a file's, valid, and owned by nobody else.
+    Ok(unsafe { File::from_raw_handle(handle) })
+}
+
+/// Opens the lock file.
+pub fn lock_options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    options
+}
+
+/// Who may make a draft in this directory inherits the right to its lock.
+pub fn share_lock(_tokens: &Metadata, _lock: &File) {}
+
+/// Gives `file` the DACL of the token file as it stands, and, where allowed, its owner and group.
+pub fn copy(tokens: &Path, _metadata: &Metadata, file: &File) -> io::Result<()> {
+    let tokens = OpenOptions::new().access_mode(file_system::READ_CONTROL).open(tokens)?;
+    let mut dacl = Descriptor::of(&tokens, security::DACL_SECURITY_INFORMATION)?;
+    if dacl.control() & security::SE_DACL_AUTO_INHERITED != 0 {
+        // Or else Windows would forget that the inherited entries were inherited.
+        dacl.add(security::SE_DACL_AUTO_INHERIT_REQ);
+    }
+    dacl.give(file, security::DACL_SECURITY_INFORMATION)?;
+    let owner = security::OWNER_SECURITY_INFORMATION | security::GROUP_SECURITY_INFORMATION;
+    // Mostly refused to who is not the owner. It lets nobody in: that is for the DACL to say.
+    let _ = Descriptor::of(&tokens, owner).and_then(|descriptor| descriptor.give(file, owner));
+    Ok(())
+}
+
+/// A self-relative security descriptor ([MS-DTYP] 2.4.6), aligned as Windows wants it.
+struct Descriptor(Vec<u64>);
+
+impl Descriptor {
+    fn of(file: &File, parts: u32) -> io::Result<Self> {
+        let mut words: Vec<u64> = Vec::new();
+        loop {
+            let size = size_of_val(words.as_slice()) as u32;
+            let mut needed = 0;
+            // SAFETY: `file` keeps the handle open; `words` may be written for `size` bytes, and
+            // nothing is written into a buffer that is too small.
+            let is_done = unsafe {
+                let buffer = words.as_mut_ptr().cast();
+                security::GetKernelObjectSecurity(file.as_raw_handle(), parts, buffer, size, &mut needed)
+            };
+            let why = io::Error::last_os_error();
+            match (is_done, needed > size) {
+                (0, true) => words.resize((needed as usize).div_ceil(size_of::<u64>()), 0),
+                (0, false) => return Err(why),
+                _ => return Ok(Self(words)),
+            }
+        }
+    }
+
+    fn give(&self, file: &File, parts: u32) -> io::Result<()> {
+        // SAFETY: `file` keeps the handle open; the descriptor was written by Windows, and is only
+        // read.
+        let is_done = unsafe {
+            let descriptor = self.0.as_ptr().cast_mut().cast();
+            security::SetKernelObjectSecurity(file.as_raw_handle(), parts, descriptor)
+        };
+        if is_done == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    /// The control bits: the third and fourth byte, little-endian.
+    fn control(&self) -> u16 {
+        (self.0[0] >> 16) as u16
+    }
+
+    fn add(&mut self, control: u16) {
+        self.0[0] |= u64::from(control) << 16;
+    }
+}
+
+/// Whether a rename over this name would cut the file's other names off.
+pub fn has_other_names(tokens: &Path, _metadata: &Metadata) -> bool {
+    let Ok(file) = OpenOptions::new().access_mode(0).open(tokens) else { return false };
+    let mut information = MaybeUninit::<file_system::BY_HANDLE_FILE_INFORMATION>::zeroed();
+    // SAFETY: `file` keeps the handle open, and `information` is writable. It is plain numbers,
+    // for which zeroes are a value.
+    let information = unsafe {
+        file_system::GetFileInformationByHandle(file.as_raw_handle(), information.as_mut_ptr());
+        information.assume_init()
+    };
+    information.nNumberOfLinks > 1
+}
+
+/// Whether the attribute is set with which a file can't be replaced.
+pub fn is_read_only(metadata: &Metadata) -> bool {
+    metadata.file_attributes() & file_system::FILE_ATTRIBUTE_READONLY != 0
+}
+
+/// Whether a scanner, an indexer or a reader may be the reason: access denied (5; Windows' answer
+/// also for a file that is open and deleted), sharing violation (32), lock violation (33).
+pub fn is_passing(why: &io::Error) -> bool {
+    matches!(why.raw_os_error(), Some(5 | 32 | 33))
+}
+
+/// No file is mounted by itself here.
+pub fn device(_metadata: &Metadata) -> u64 {
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_known_by_name() {
+        for name in ["NUL", "con", r"C:\x\aux.json", "com1.tar.gz", "LPT¹", "nul .txt", r"\\.\pipe\x", "a.json:b"] {
+            assert!(is_device(Path::new(name)), "{name}");
+        }
+        for name in ["null.json", "console", "com10", "com", r"c:con\x", "C:docusign.json", r"\\?\C:\x.json"] {
+            assert!(!is_device(Path::new(name)), "{name}");
+        }
+    }
+}

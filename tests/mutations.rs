@@ -1,0 +1,241 @@
+//! Token files and token responses as no one would write them, by the hundred thousand.
+//!
+//! The program's own code reads what a seeded generator has mangled: bytes flipped, cut out, doubled,
+//! exchanged between samples, words of JSON in the wrong place, other encodings. The same run meets the
+//! same inputs every time. Of each input this holds:
+//!
+//! - reading it ends, and panics nowhere;
+//! - a message about it is one of a few sentences of ours, with positions in them and no byte of it;
+//! - what a server is quoted with is printable, short, and free of the request's secrets;
+//! - if file and response can both be read, the merged document can be read again, has a refresh token
+//!   (the response's, or the stored one), and every stored member still stands in its place: with the
+//!   response's value if the response has it, with a new time if it is one, else to the letter.
+//!
+//! This is a module of the program, not of the suite: it reaches what the outside can't.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, UNIX_EPOCH};
+
+use crate::json::Object;
+use crate::oauth::{Body, Client, ClientAuthentication, RefreshRequest, TokenResponse, Unanswered};
+use crate::secret::Secret;
+use crate::token_set::TokenSet;
+
+const FILES: usize = 130_000;
+const REPLIES: usize = 130_000;
+const MERGES: usize = 15_000;
+
+const FILE_SAMPLES: [&str; 6] = [
+    "{\n  \"access_token\": \"Canary7-a\",\n  \"token_type\": \"Bearer\",\n  \"refresh_token\": \"Canary7-r\",\n  \"expires_in\": 28800\n}\n",
+    "{\"refresh_token\":\"Canary7-r\",\"expires_at\":1700000000.25,\"expiry\":\"2026-01-02T03:04:05.678+02:00\",\"n\":1e400}",
+    "{\r\n\t\"refresh_token\": \"\\u0043anary7\\ud83d\\ude00\",\r\n\t\"expires_on\": \"1700000000\",\r\n\t\"scope\": [\"a\", {\"b\": [null, true]}]\r\n}\r\n",
+    "{\"accessToken\":\"Canary7-a\",\"refresh_token\":\"Canary7-r\",\"expiresAt\":\"2026-01-02 03:04:05Z\",\"expiry_date\":1700000000000}",
+    "\u{feff}{ \"refresh_token\" : \"Canary7-é\u{2028}\" , \"\" : {} , \"ключ\" : -0.0 }",
+    "{\"refresh_token\":\"Canary7-r\",\"a\":{\"refresh_token\":1,\"a\":{\"a\":{\"a\":[[[[[[[]]]]]]]}}},\"expires\":null}",
+];
+
+const REPLY_SAMPLES: [&str; 8] = [
+    "{\"access_token\":\"Canary7-new\",\"token_type\":\"Bearer\",\"refresh_token\":\"Canary7-next\",\"expires_in\":28800}",
+    "{\"access_token\":\"Canary7-new\",\"expires_in\":\"3600\",\"refresh_token\":\"\",\"scope\":[\"a\",\"b\"],\"expires_at\":1}",
+    "{\"token_type\":\"mac\",\"access_token\":\"Canary7-new\",\"data\":{\"refresh_token\":\"Canary7-nested\"},\"ключ\":[1.0e-7]}",
+    "{\"error\":\"invalid_grant\",\"error_description\":\"\\u001b[2J Canary7-r Canary7-secret\\r\\n\",\"reference_id\":\"\\u009b31m\"}",
+    "{\"status\":\"BAD_REFRESH_TOKEN\",\"message\":\"x\",\"correlation_id\":\"\u{202e}abc\"}",
+    "access_token=Canary7-new&refresh_token=Canary7%2Dnext&expires_in=5&token_type=bearer",
+    "error=invalid_client&error_description=no+such%20client%0d%0a",
+    "<html><body>Canary7-r</body></html>",
+];
+
+const WORDS: [&[u8]; 34] = [
+    b"\"",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b":",
+    b",",
+    b"\\",
+    b"\\u0000",
+    b"\\ud800",
+    b"\\u00",
+    b"null",
+    b"true",
+    b"1e999",
+    b"-0",
+    b"00",
+    b"NaN",
+    b"\0",
+    b"\xff",
+    b"\xc3",
+    b"\xef\xbb\xbf",
+    b"\xff\xfe",
+    b"\xfe\xff",
+    b"\r\n",
+    b"\n",
+    b" ",
+    b"/*",
+    b"&",
+    b"=",
+    b"\"refresh_token\":",
+    b"\"access_token\":\"Canary7\"",
+    b"\"expires_in\":18446744073709551616",
+    b"\"expires_at\":\"\"",
+    b"\x1b[31m",
+];
+
+/// The same numbers every time (SplitMix64).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        usize::try_from((mixed ^ (mixed >> 31)) % limit.max(1) as u64).unwrap_or(0)
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())]
+    }
+
+    /// A sample, mangled up to three times.
+    fn mangled(&mut self, samples: &[&str]) -> Vec<u8> {
+        let mut bytes = self.pick(samples).as_bytes().to_vec();
+        for _ in 0..self.below(4) {
+            let at = self.below(bytes.len() + 1);
+            let end = (at + 1 + self.below(12)).min(bytes.len());
+            match self.below(9) {
+                0 if at < bytes.len() => bytes[at] ^= 1 << self.below(8),
+                1 if at < bytes.len() => bytes[at] = u8::try_from(self.below(256)).unwrap_or(0),
+                2 => drop(bytes.drain(at..end)),
+                3 => {
+                    let doubled = bytes[at..end].repeat(1 + self.below(40));
+                    bytes.splice(at..at, doubled);
+                }
+                4 => {
+                    let other = self.pick(samples).as_bytes();
+                    let from = self.below(other.len());
+                    bytes.splice(at..end, other[from..].iter().copied());
+                }
+                5 => bytes.truncate(at),
+                6 => bytes = in_utf16(&bytes, self.pick(&[u16::to_le_bytes, u16::to_be_bytes])),
+                _ => {
+                    let word = self.pick(&WORDS);
+                    bytes.splice(at..at, word.iter().copied());
+                }
+            }
+        }
+        bytes
+    }
+}
+
+fn in_utf16(bytes: &[u8], unit: fn(u16) -> [u8; 2]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(bytes);
+    "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(unit).collect()
+}
+
+fn request() -> RefreshRequest {
+    let authentication = ClientAuthentication::SecretPost(Secret::new("Canary7-secret"));
+    let client = Client { id: "id".into(), authentication };
+    RefreshRequest::new(&client, &Secret::new("Canary7-r"), &[])
+}
+
+/// A message, without the numbers in it.
+fn sentence(message: &str) -> String {
+    assert!(message.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{message:?}");
+    message.replace(|character: char| character.is_ascii_digit(), "")
+}
+
+#[test]
+fn mangled_token_files_are_read_or_refused_in_our_words() {
+    let (mut dice, mut read, mut sentences) = (Dice(1), 0, BTreeSet::new());
+    for _ in 0..FILES {
+        match TokenSet::parse(&dice.mangled(&FILE_SAMPLES)) {
+            Ok(_) => read += 1,
+            Err(problem) => {
+                sentences.insert(sentence(&problem.to_string()));
+            }
+        }
+    }
+    assert!(
+        (FILES / 5..FILES / 5 * 4).contains(&read),
+        "{read} of {FILES} were read: the mangling is too mild or too hard"
+    );
+    assert!((5..=20).contains(&sentences.len()), "{sentences:#?}");
+}
+
+#[test]
+fn mangled_replies_are_understood_or_quoted_harmlessly() {
+    let (mut dice, request) = (Dice(2), request());
+    let (mut tokens, mut refusals, mut sentences) = (0, 0, BTreeSet::new());
+    for _ in 0..REPLIES {
+        let reply = dice.mangled(&REPLY_SAMPLES);
+        let body = dice.pick(&[Body::Whole(&reply), Body::MaybeCut(&reply)]);
+        match request.read(dice.pick(&[200, 200, 400, 401, 503]), body) {
+            Ok(response) => {
+                tokens += 1;
+                assert!(response.members.string("access_token").is_some_and(|token| !token.is_empty()));
+            }
+            Err(Unanswered::Refused(error)) => {
+                refusals += 1;
+                let said = error.to_string();
+                assert!(said.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{said:?}");
+                assert!(said.len() < 800 && !said.contains("Canary7-r ") && !said.contains("Canary7-secret"), "{said}");
+            }
+            Err(Unanswered::NotOauth(kind)) => {
+                sentences.insert(sentence(&kind.to_string()));
+            }
+        }
+    }
+    assert!(tokens > REPLIES / 20 && refusals > REPLIES / 20, "{tokens} tokens, {refusals} refusals of {REPLIES}");
+    assert!((3..=5).contains(&sentences.len()), "{sentences:#?}");
+}
+
+#[test]
+fn merging_what_is_mangled_loses_nothing_that_was_stored() {
+    let (mut dice, request) = (Dice(3), request());
+    let mut merged = 0;
+    while merged < MERGES {
+        let file = dice.mangled(&FILE_SAMPLES);
+        let Ok(stored) = TokenSet::parse(&file) else { continue };
+        let reply = dice.mangled(&REPLY_SAMPLES[..3]);
+        let Ok(response) = request.read(200, Body::Whole(&reply)) else { continue };
+        merged += 1;
+        let seconds = Duration::from_secs(1_700_000_000 + dice.below(1 << 30) as u64);
+        judge(&stored, &response, &stored.refreshed(&response, UNIX_EPOCH + seconds));
+    }
+}
+
+/// Names under which a time is stored: these may change.
+const TIMES: [&str; 10] = [
+    "expires_at",
+    "expires",
+    "expiry",
+    "expires_on",
+    "expiresAt",
+    "expiresOn",
+    "access_token_expires_at",
+    "accessTokenExpiresAt",
+    "expiry_date",
+    "expiryDate",
+];
+
+#[expect(clippy::disallowed_methods, reason = "canaries, compared")]
+fn judge(stored: &TokenSet, response: &TokenResponse, merged: &TokenSet) {
+    let (before, after) = (stored.document(), merged.document());
+    let (before, after) = (before.expose(), after.expose());
+    let again = TokenSet::parse_of_any_size(after.as_bytes());
+    assert!(again.is_ok_and(|again| again.is_same_document(merged)), "not read again as it was written:\n{after}");
+    let wanted = response.refresh_token.as_ref().unwrap_or(stored.refresh_token());
+    assert!(merged.refresh_token().is_same(wanted), "{before}\n{after}");
+
+    let before_members = Object::parse(before).unwrap_or_else(|_| panic!("our own document: {before}"));
+    let after_members = Object::parse(after).unwrap_or_else(|_| panic!("our own document: {after}"));
+    let mut names = after_members.iter().map(|(name, _)| name);
+    for (name, text) in before_members.iter() {
+        assert_eq!(names.next(), Some(name), "not in its place:\n{before}\n{after}");
+        let now = after_members.text(name);
+        let is_replaced = now.is_some() && now == response.members.text(name);
+        let is_time = TIMES.contains(&name);
+        assert!(now == Some(text) || is_replaced || is_time, "{name} was {text}, is {now:?}:\n{before}\n{after}");
+    }
+}

@@ -1,0 +1,195 @@
+//! What the program may cost: bytes, crates, instructions, memory, system calls.
+//!
+//! The figures repeat exactly or nearly so, and each has a ceiling close above it, so that growth
+//! is a decision somebody takes and not something that happens. Each measured test says its figure
+//! and its ceiling on standard error. Times are not here: they are noise on a shared machine.
+//!
+//! One cycle is: read, lock, draft, one refresh over TLS 1.3 with an ECDSA P-256 chain of the
+//! test's own authority, commit. It trusts one root from a file (`--ca-file`), so that the
+//! built-in roots are not looked at; reading that file is part of the figure.
+
+use crate::image::{self, CLibrary};
+use crate::kit::{self, Outcome, System, TOKEN_FILE, Workspace};
+use crate::token_server::{Leaf, Script, TokenServer};
+use crate::tools;
+use std::collections::BTreeSet;
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// The ceilings for one C library, or system.
+struct Budget {
+    bytes: u64,
+    instructions: u64,
+    /// In KiB, of which the kernel counts 128 at a time.
+    resident: u64,
+    /// With a literal address, and with a name: looking it up takes a thread and three files.
+    system_calls: u64,
+    system_calls_by_name: u64,
+}
+
+const GLIBC: Budget =
+    Budget { bytes: 2_800_000, instructions: 3_900_000, resident: 3_277, system_calls: 130, system_calls_by_name: 175 };
+const MUSL: Budget =
+    Budget { bytes: 1_500_000, instructions: 3_300_000, resident: 2_048, system_calls: 130, system_calls_by_name: 175 };
+const WINDOWS_BYTES: u64 = 1_450_000;
+
+/// Ours included.
+const CRATES: usize = 36;
+
+/// Frameworks and runtimes that this program does without, and will.
+const REFUSED: [&str; 8] = ["clap", "anyhow", "thiserror", "tokio", "reqwest", "oauth2", "tempfile", "chrono"];
+
+/// The budget of one cycle on this machine.
+fn budget() -> Option<Budget> {
+    let budget = image::c_library().map(|library| match library {
+        CLibrary::Glibc => GLIBC,
+        CLibrary::Musl => MUSL,
+    });
+    if budget.is_none() {
+        tools::say("skipped: not a program of this system");
+    }
+    budget
+}
+
+fn check(what: &str, figure: u64, ceiling: u64) {
+    let left = (ceiling as f64 - figure as f64) / ceiling as f64 * 100.0;
+    tools::say(&format!("{figure} {what}; the ceiling is {ceiling}, {left:.1} % above"));
+    assert!(figure <= ceiling, "{figure} {what}, and not more than {ceiling} are allowed");
+}
+
+/// Where the program finds the server.
+#[derive(Clone, Copy)]
+enum Address {
+    Literal,
+    Name,
+}
+
+/// One cycle under another program, whose arguments may need a file to write to.
+fn cycle_under(address: Address, wrapper: impl FnOnce(&Path) -> Vec<OsString>) -> (Outcome, String) {
+    let rotation = kit::rotation();
+    let server = TokenServer::start(kit::tls(Leaf::Localhost), Script::always(rotation.step()));
+    let mut workspace = Workspace::new("budget");
+    workspace.give(TOKEN_FILE, rotation.first_token_file());
+    // Of a file that is refreshed every few hours the lock file has long been there.
+    workspace.program().refreshing_at(&server).run().expect_exit(0);
+
+    let written = tools::beside(&workspace.directory(), "figures");
+    let ca_file = workspace.ca_file();
+    let endpoint = match address {
+        Address::Literal => server.endpoint().replace("localhost", "127.0.0.1"),
+        Address::Name => server.endpoint(),
+    };
+    let outcome = workspace
+        .program()
+        .refreshing_at(&server)
+        .without("RUST_LOG")
+        .without("RUST_BACKTRACE")
+        .without("SSL_CERT_FILE")
+        .environment("DOCUSIGN_TOKEN_ENDPOINT", endpoint)
+        .args([OsString::from("--ca-file"), ca_file.into()])
+        .under(wrapper(&written))
+        .run()
+        .expect_exit(0);
+    assert_eq!((rotation.refreshes(), rotation.reuses()), (2, 0));
+    let figures = fs::read_to_string(&written).unwrap_or_default();
+    (outcome, figures)
+}
+
+fn words<const N: usize>(program: &Path, args: [&str; N], file: &Path) -> Vec<OsString> {
+    let args = args.into_iter().map(OsString::from);
+    [program.into()].into_iter().chain(args).chain([file.into()]).collect()
+}
+
+#[test]
+fn the_file_is_small() {
+    let size = fs::metadata(kit::binary()).expect("the program is there").len();
+    match kit::system() {
+        System::Windows => check("bytes", size, WINDOWS_BYTES),
+        System::Unix => {
+            if let Some(budget) = budget() {
+                check("bytes", size, budget.bytes);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_cycle_takes_few_instructions() {
+    let (Some(budget), Some(valgrind)) = (budget(), tools::find("valgrind")) else { return };
+    let (outcome, _) = cycle_under(Address::Name, |file| {
+        let out = format!("--callgrind-out-file={}", file.display());
+        words(&valgrind, ["--tool=callgrind", &out], Path::new("--"))
+    });
+    let report = outcome.stderr();
+    let collected = report.lines().find_map(|line| line.split_once("Collected :"));
+    let instructions = collected.and_then(|(_, number)| number.trim().parse().ok());
+    check("instructions", instructions.expect("callgrind counts"), budget.instructions);
+}
+
+#[test]
+fn a_cycle_takes_little_memory() {
+    let (Some(budget), Some(time)) = (budget(), tools::find("time")) else { return };
+    let (_, figures) = cycle_under(Address::Name, |file| words(&time, ["--format=%M", "--output"], file));
+    check("KiB resident at most", figures.trim().parse().expect("GNU time's %M"), budget.resident);
+}
+
+#[test]
+fn a_cycle_takes_few_system_calls() {
+    let (Some(budget), Some(strace)) = (budget(), tools::find("strace")) else { return };
+    let calls = |address| {
+        let (_, figures) = cycle_under(address, |file| words(&strace, ["-f", "-qq", "-o"], file));
+        // One line a call, but for those that another thread's interrupted.
+        let calls = figures.lines().filter(|line| line.contains('(') && !line.contains(" resumed>"));
+        calls.count() as u64
+    };
+    check("system calls with a literal address", calls(Address::Literal), budget.system_calls);
+    check("system calls with a name", calls(Address::Name), budget.system_calls_by_name);
+}
+
+#[test]
+fn the_crates_are_few_and_each_is_there_once() {
+    let library = match image::c_library() {
+        Some(CLibrary::Musl) => "musl",
+        _ => "gnu",
+    };
+    let target = format!("{}-unknown-linux-{library}", env::consts::ARCH);
+    let tree = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["tree", "--locked", "--edges", "normal", "--prefix", "none", "--target", &target])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("start cargo");
+    let errors = String::from_utf8_lossy(&tree.stderr);
+    assert!(tree.status.success(), "{errors}");
+    let tree = String::from_utf8_lossy(&tree.stdout);
+    let crates: BTreeSet<_> =
+        tree.lines().filter_map(|line| line.split_whitespace().next().zip(line.split_whitespace().nth(1))).collect();
+    let names: BTreeSet<_> = crates.iter().map(|(name, _)| *name).collect();
+
+    check("crates", crates.len() as u64, CRATES as u64);
+    assert!(names.contains("docusign-refresh"), "{tree}");
+    assert_eq!(names.len(), crates.len(), "two versions of one crate: {crates:?}");
+    let refused: Vec<_> = REFUSED.iter().filter(|name| names.contains(*name)).collect();
+    assert!(refused.is_empty(), "{refused:?}");
+}
+
+/// A comment stands above each dependency, or above the lines directly before it.
+#[test]
+fn each_dependency_has_its_reason() {
+    let manifest = include_str!("../../Cargo.toml");
+    let mut section = "";
+    let mut line_above = "";
+    let mut dependencies = 0;
+    for line in manifest.lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.trim_end_matches(']');
+        } else if section.ends_with("dependencies") && line.contains('=') && !line.starts_with('#') {
+            dependencies += 1;
+            assert!(line_above.starts_with("# "), "this dependency has no reason above it: {line}");
+        }
+        line_above = line;
+    }
+    assert!(dependencies >= 10, "only {dependencies} dependencies were found");
+}

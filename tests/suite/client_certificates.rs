@@ -1,0 +1,136 @@
+//! Who the program is, where the server wants a certificate of it (mutual TLS).
+//!
+//! `--client-cert` and `--client-key` are PEM; the key may be PKCS#8, SEC1 or PKCS#1, in a file of its
+//! own or in the certificate's. What does not fit is refused before anything is sent. A server that
+//! demands a certificate and gets none, or one that it does not know, has thrown the request away
+//! unread, and says so with an alert: that is a setting, exit code 78, and no token is in doubt.
+
+use crate::certificates::{openssl_filter, openssl_key};
+use crate::kit::{self, Outcome, Workspace};
+use crate::token_server::{Authority, ClientCertificates, Leaf, Script, Terms, TokenServer, Version};
+use rcgen::KeyPair;
+
+const CERTIFICATE_ONLY: [&str; 2] = ["--client-cert", "client.pem"];
+const BOTH: [&str; 4] = ["--client-cert", "client.pem", "--client-key", "client.key"];
+
+fn demanding(version: Version) -> TokenServer {
+    let terms = Terms::new(Leaf::Localhost).version(version).clients(ClientCertificates::Demanded);
+    TokenServer::start(kit::tls_on(terms), Script::always(kit::rotation().step()))
+}
+
+fn workspace(name: &str, files: &[(&str, &str)]) -> Workspace {
+    let mut workspace = Workspace::after_login(name);
+    for (name, content) in files {
+        workspace.give(name, *content);
+    }
+    workspace
+}
+
+fn run(workspace: &Workspace, server: &TokenServer, args: &[&str]) -> Outcome {
+    workspace.program().refreshing_at(server).args(args.iter().copied()).run()
+}
+
+/// Each form that a key comes in, as openssl writes it. rcgen reads PKCS#8 alone.
+fn key_forms() -> Option<Vec<(&'static str, String, KeyPair)>> {
+    let elliptic = openssl_key(&["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"])?;
+    let rsa = openssl_key(&["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"])?;
+    let traditional = |key: &str| openssl_filter(&["pkey", "-traditional"], key);
+    let pair = |key: &str| KeyPair::from_pem(key).expect("a key that rcgen reads");
+    Some(vec![
+        ("SEC1", traditional(&elliptic)?, pair(&elliptic)),
+        ("PKCS#1", traditional(&rsa)?, pair(&rsa)),
+        ("PKCS#8", elliptic.clone(), pair(&elliptic)),
+        ("PKCS#8 of RSA", rsa.clone(), pair(&rsa)),
+    ])
+}
+
+#[test]
+fn a_key_comes_in_every_form_and_place() {
+    let Some(forms) = key_forms() else { return };
+    for (form, key, pair) in forms {
+        let is_so = |form: &str| key.starts_with(&format!("-----BEGIN {form}PRIVATE KEY-----"));
+        assert!(is_so(match form {
+            "SEC1" => "EC ",
+            "PKCS#1" => "RSA ",
+            _ => "",
+        }));
+        let certificate = kit::authority().client_certificate(&pair);
+        let together = format!("{key}\n{certificate}");
+        let windows = certificate.replace('\n', "\r\n");
+        let ways: [(&[&str], &str, &str); 4] = [
+            (&BOTH, &certificate, &key),
+            (&BOTH, &windows, &key.replace('\n', "\r\n")),
+            (&CERTIFICATE_ONLY, &together, ""),
+            (&CERTIFICATE_ONLY, &format!("{certificate}{key}"), ""),
+        ];
+        for (args, certificate, key) in ways {
+            for version in [Version::Tls12, Version::Tls13] {
+                let server = demanding(version);
+                let workspace = workspace("client-certificate", &[("client.pem", certificate), ("client.key", key)]);
+                let outcome = run(&workspace, &server, args);
+                assert_eq!(outcome.status.code(), Some(0), "{form}: {}", outcome.report(&[]));
+                assert_eq!(server.finish().requests.len(), 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_server_that_demands_a_certificate_gets_none() {
+    for version in [Version::Tls12, Version::Tls13] {
+        let server = demanding(version);
+        let workspace = workspace("no-client-certificate", &[]);
+        let outcome = run(&workspace, &server, &[]).expect_exit(78);
+        let stderr = outcome.stderr();
+        assert!(stderr.contains("the server ended the TLS session"), "{}", outcome.report(&[]));
+        assert!(stderr.contains("--client-cert") && !stderr.contains("may be spent"), "{}", outcome.report(&[]));
+        assert_eq!(server.finish().requests.len(), 0);
+    }
+}
+
+#[test]
+fn a_certificate_of_another_authority_is_refused_by_the_server() {
+    let key = KeyPair::generate().expect("a key");
+    let certificate = Authority::new("Another one").client_certificate(&key);
+    for version in [Version::Tls12, Version::Tls13] {
+        let server = demanding(version);
+        let workspace =
+            workspace("foreign-client", &[("client.pem", &certificate), ("client.key", &key.serialize_pem())]);
+        let outcome = run(&workspace, &server, &BOTH).expect_exit(78);
+        assert!(!outcome.stderr().contains("may be spent"), "{}", outcome.report(&[]));
+        assert_eq!(server.finish().requests.len(), 0);
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused_before_anything_is_sent() {
+    let (key, other) = (KeyPair::generate().expect("a key"), KeyPair::generate().expect("a key"));
+    let certificate = kit::authority().client_certificate(&key);
+    let (key, other) = (key.serialize_pem(), other.serialize_pem());
+    let encrypted = openssl_key(&[
+        "genpkey",
+        "-algorithm",
+        "EC",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-aes-128-cbc",
+        "-pass",
+        "pass:Canary7",
+    ]);
+    let encrypted = encrypted.unwrap_or_else(|| "-----BEGIN ENCRYPTED PRIVATE KEY-----\n".to_owned());
+    let refused: [(&[&str], &str, &str, i32, &str); 6] = [
+        (&BOTH, &certificate, &other, 78, "client.key: the client key does not fit the client certificate"),
+        (&BOTH, &certificate, &certificate, 66, "client.key: cannot use it as the client key: no unencrypted PEM"),
+        (&BOTH, &certificate, &encrypted, 66, "client.key: cannot use it as the client key: no unencrypted PEM"),
+        (&BOTH, &key, &key, 66, "client.pem: cannot use it as the client certificate: no PEM certificate"),
+        (&CERTIFICATE_ONLY, &certificate, "", 66, "client.pem: cannot use it as the client key: no unencrypted PEM"),
+        (&["--client-key", "client.key"], "", &key, 64, "--client-key"),
+    ];
+    for (args, certificate, key, exit, message) in refused {
+        let server = demanding(Version::Tls13);
+        let workspace = workspace("unfit-client", &[("client.pem", certificate), ("client.key", key)]);
+        let outcome = run(&workspace, &server, args).expect_exit(exit);
+        assert!(outcome.stderr().contains(message), "{}", outcome.report(&[format!("wanted {message}")]));
+        assert_eq!(server.finish().connections, 0);
+    }
+}

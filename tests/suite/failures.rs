@@ -1,0 +1,339 @@
+//! Failed at every system call.
+//!
+//! For each call of a run on a file, and each reason that a disk has to refuse it, one run is made
+//! in which that call fails. [`wanted`] is the table of what must become of it:
+//!
+//! - before the request: the exit code that says who must act, and the server saw nothing; or, if
+//!   the call did not matter, a refresh like any other;
+//! - after the reply: a refresh like any other, by writing the draft a second time; or exit code
+//!   74, with the draft named and complete;
+//! - either way the next run succeeds, and the server never sees a spent token.
+//!
+//! A call that a signal interrupted (`EINTR`) is made again: nobody notices. That holds for the
+//! network's calls as well.
+//!
+//! A disk that fails once may go on failing: the calls that save the tokens fail from the N-th on,
+//! too. If then no byte can be written any more, the new tokens are lost, and exit code 74 is all
+//! that is left to say.
+
+use crate::kit::TOKEN_FILE;
+use crate::needs::Need;
+use crate::scene::{DRAFT, Footing, LOCK, Scene};
+use crate::strace::{self, Call, Injection};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::thread;
+
+const THREADS: usize = 3;
+
+/// What a file system may answer: full, broken, read-only, forbidden, out of descriptors, over
+/// quota.
+const REASONS: [&str; 6] = ["ENOSPC", "EIO", "EROFS", "EACCES", "EMFILE", "EDQUOT"];
+
+/// Every call that takes a file or its name, by the names that any C library makes it by.
+const ON_FILES: [&str; 31] = [
+    "open",
+    "openat",
+    "read",
+    "pread64",
+    "readv",
+    "write",
+    "pwrite64",
+    "writev",
+    "close",
+    "fsync",
+    "fdatasync",
+    "ftruncate",
+    "rename",
+    "renameat",
+    "renameat2",
+    "unlink",
+    "unlinkat",
+    "flock",
+    "fcntl",
+    "stat",
+    "lstat",
+    "fstat",
+    "newfstatat",
+    "statx",
+    "fchmod",
+    "fchown",
+    "utimensat",
+    "lseek",
+    "readlink",
+    "getcwd",
+    "getdents64",
+];
+
+const ON_SOCKETS: [&str; 10] =
+    ["socket", "connect", "poll", "ppoll", "sendto", "recvfrom", "setsockopt", "getsockopt", "ioctl", "getrandom"];
+
+/// The calls that save the tokens.
+const SAVING: [&str; 4] = ["write", "fsync", "ftruncate", "rename"];
+
+/// What must become of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Wanted {
+    /// As if nothing had been.
+    Refreshed,
+    /// This exit code, and the server saw nothing.
+    NothingSpent(i32),
+    /// 74; the tokens are in the draft.
+    Drafted,
+    /// 74; no file took the tokens.
+    Unsaved,
+    /// Refreshed, but the draft stays until the next run.
+    Untidy,
+}
+
+/// Where in the run a call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    BeforeRequest,
+    AfterReply,
+}
+
+/// What a call is made on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    TokenFile,
+    Lock,
+    Draft,
+    Directory,
+    Certificate,
+    /// What the C library and Rust's look at for themselves, and standard error.
+    Elsewhere,
+}
+
+fn place(call: &Call) -> Place {
+    let places =
+        [(DRAFT, Place::Draft), (LOCK, Place::Lock), (TOKEN_FILE, Place::TokenFile), ("ca.pem", Place::Certificate)];
+    match places.into_iter().find(|(file, _)| call.is_on(file)) {
+        Some((_, place)) => place,
+        None if call.name == "getcwd" => Place::TokenFile,
+        // Every name is relative to it; as what a call is on, it comes first or alone.
+        None if call.has("AT_FDCWD") && !call.has("/work\"") => Place::Elsewhere,
+        None if call.is_on("work") => Place::Directory,
+        None => Place::Elsewhere,
+    }
+}
+
+/// The table.
+fn wanted(call: &Call, before: &Call, phase: Phase) -> Wanted {
+    use Phase::{AfterReply, BeforeRequest};
+    let name = call.name.as_str();
+    match (phase, place(call)) {
+        // What was read can be closed; what was written is synced.
+        _ if name == "close" => Wanted::Refreshed,
+        // Sharing the lock with others is worth a try, no more.
+        (BeforeRequest, Place::Lock) if matches!(name, "statx" | "fstat" | "fchmod" | "fchown") => Wanted::Refreshed,
+        (BeforeRequest, Place::TokenFile) if before.is_on(LOCK) && before.has("O_CREAT") => Wanted::Refreshed,
+        (BeforeRequest, Place::TokenFile | Place::Certificate) => Wanted::NothingSpent(66),
+        (BeforeRequest, Place::Lock | Place::Draft | Place::Directory) => Wanted::NothingSpent(73),
+        (AfterReply, Place::Draft) if name.starts_with("rename") => Wanted::Drafted,
+        (AfterReply, Place::TokenFile) => Wanted::Drafted,
+        (AfterReply, Place::Draft | Place::Lock | Place::Directory | Place::Certificate) => Wanted::Refreshed,
+        (_, Place::Elsewhere) => Wanted::Refreshed,
+    }
+}
+
+/// The same for calls that go on failing.
+fn wanted_of_persistent(call: &Call, before: &Call, phase: Phase) -> Wanted {
+    match (wanted(call, before, phase), place(call), call.name.as_str()) {
+        // The second draft takes the tokens, but can't be synced, or cut, or written either.
+        (Wanted::Refreshed, Place::Draft, "fsync" | "ftruncate") => Wanted::Drafted,
+        (Wanted::Refreshed, Place::Draft, "write") => Wanted::Unsaved,
+        (wanted, ..) => wanted,
+    }
+}
+
+/// The same where the token file is mounted by itself: with the complete draft as the redo log, it
+/// is overwritten.
+fn wanted_where_mounted(call: &Call, before: &Call, phase: Phase) -> Wanted {
+    match (phase, place(call), call.name.as_str()) {
+        (Phase::BeforeRequest, Place::TokenFile, "openat") if call.has("O_WRONLY") => Wanted::NothingSpent(73),
+        (Phase::AfterReply, Place::TokenFile, "close") => Wanted::Refreshed,
+        (Phase::AfterReply, Place::TokenFile, _) => Wanted::Drafted,
+        (Phase::AfterReply, Place::Draft, "unlink" | "unlinkat") => Wanted::Untidy,
+        // Before the fingerprint is taken away, the token file is not touched. (After the sync of the
+        // directory, it is only tidied away.)
+        (Phase::AfterReply, Place::Lock, "ftruncate" | "lseek" | "fsync") if place(before) != Place::Directory => {
+            Wanted::Drafted
+        }
+        _ => wanted(call, before, phase),
+    }
+}
+
+/// How often each row of the table was met.
+#[derive(Default)]
+struct Tally(Mutex<BTreeMap<Wanted, usize>>);
+
+impl Tally {
+    fn add(&self, wanted: Wanted) {
+        *self.0.lock().expect("no thread panicked").entry(wanted).or_default() += 1;
+    }
+
+    fn count(&self, wanted: Wanted) -> usize {
+        self.0.lock().expect("no thread panicked").get(&wanted).copied().unwrap_or(0)
+    }
+
+    fn print(&self, what: &str) {
+        let counts = self.0.lock().expect("no thread panicked");
+        println!("{what}: {} failures: {counts:?}", counts.values().sum::<usize>());
+    }
+}
+
+/// Lets each call of these names fail, in a run each, by `injection`, and judges the run by `table`.
+fn sweep(
+    footing: Footing,
+    names: &[&str],
+    reasons: &[&'static str],
+    injection: fn(&str, usize, &str) -> Injection,
+    table: fn(&Call, &Call, Phase) -> Wanted,
+) -> Tally {
+    let jobs = names.iter().flat_map(|name| reasons.iter().map(|reason| ((*name).to_owned(), *reason)));
+    let jobs: Mutex<Vec<(String, &str)>> = Mutex::new(jobs.collect());
+    let tally = Tally::default();
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                while let Some((name, reason)) = { jobs.lock().expect("no thread panicked").pop() } {
+                    (1..)
+                        .map_while(|n| fail(footing, &injection(&name, n, reason), table))
+                        .for_each(|wanted| tally.add(wanted));
+                }
+            });
+        }
+    });
+    tally
+}
+
+/// One run with this injection, and the one after it. Nothing, if the injection met no call.
+fn fail(footing: Footing, injection: &Injection, table: fn(&Call, &Call, Phase) -> Wanted) -> Option<Wanted> {
+    let mut scene = Scene::new("failed", footing);
+    let words = strace::words(&scene.log(), Some(injection));
+    let (outcome, trace) = strace::run(scene.program_under(words), &scene.log());
+    let at = trace.position(Call::is_injected)?;
+    let failed = &trace.calls[at];
+    let requests = scene.settle().requests.len();
+    let sent = trace.calls.iter().rposition(|call| call.name == "sendto");
+    let phase = if sent.is_some_and(|sent| sent < at) { Phase::AfterReply } else { Phase::BeforeRequest };
+    let wanted = table(failed, &trace.calls[at.saturating_sub(1)], phase);
+
+    let what = |fault: &str| {
+        outcome.report(&[format!("{failed}"), format!("wanted: {wanted:?}"), fault.to_owned(), trace.report()])
+    };
+    let draft = outcome.files.get(DRAFT).and_then(|content| {
+        // Blanks may follow, where they could not be cut off.
+        scene.refreshes_behind(&[content.trim_ascii_end(), b"\n"].concat())
+    });
+    let seen = (outcome.status.code(), requests, scene.stored());
+    match wanted {
+        Wanted::Refreshed => {
+            assert_eq!(seen, (Some(0), 1, Some(1)), "{}", what(""));
+            // The fingerprint stays in the lock file where it can't be taken away.
+            let mut litter = scene.litter();
+            litter.retain(|name| name != LOCK || !failed.is_on(LOCK));
+            assert_eq!(litter, [""; 0], "{}", what("it left this"));
+        }
+        Wanted::NothingSpent(code) => {
+            assert_eq!(seen, (Some(code), 0, Some(0)), "{}", what(""));
+            assert_eq!(scene.rotation.refreshes(), 0);
+        }
+        Wanted::Drafted => {
+            // In place it may have been overwritten, but not synced.
+            let is_stored = footing == Footing::Mounted && scene.stored() == Some(1);
+            assert_eq!((seen, draft), ((Some(74), 1, Some(usize::from(is_stored))), Some(1)), "{}", what(""));
+            assert!(outcome.stderr().contains(DRAFT), "{}", what("the draft is not named"));
+        }
+        Wanted::Untidy => {
+            assert_eq!((seen, draft), ((Some(0), 1, Some(1)), Some(1)), "{}", what(""));
+            assert!(outcome.stderr().contains("warning: "), "{}", what("no warning"));
+        }
+        Wanted::Unsaved => {
+            assert_eq!(seen, (Some(74), 1, Some(0)), "{}", what(""));
+            return Some(wanted);
+        }
+    }
+
+    let next = scene.program().run().expect_exit(0);
+    let litter: Vec<String> = scene.litter().into_iter().filter(|name| !name.contains(".rescue-")).collect();
+    assert_eq!((scene.stored(), litter), (Some(scene.rotation.refreshes()), vec![]), "{}", what(&next.report(&[])));
+    assert_eq!(scene.rotation.reuses(), 0, "{}", what("a spent token was sent"));
+    Some(wanted)
+}
+
+/// The names of the calls that a run makes, of those that are asked for.
+fn made<'n>(asked: &[&'n str]) -> Vec<&'n str> {
+    let scene = Scene::new("calls", Footing::Plain);
+    let (outcome, trace) = strace::run(scene.program_under(strace::words(&scene.log(), None)), &scene.log());
+    outcome.expect_exit(0);
+    let names = trace.names();
+    asked.iter().copied().filter(|name| names.iter().any(|made| made == name)).collect()
+}
+
+#[test]
+fn a_call_that_fails_before_the_request_spends_nothing_and_after_it_loses_nothing() {
+    if !Need::Strace.is_met() {
+        return;
+    }
+    let tally = sweep(Footing::Plain, &made(&ON_FILES), &REASONS, Injection::fail, wanted);
+    tally.print("each call on a file, once");
+    assert!(tally.count(Wanted::NothingSpent(73)) > 10 * REASONS.len());
+    assert!(tally.count(Wanted::NothingSpent(66)) > 5 * REASONS.len());
+    assert!(tally.count(Wanted::Drafted) >= 3 * REASONS.len());
+    assert!(tally.count(Wanted::Refreshed) > 20 * REASONS.len());
+}
+
+#[test]
+fn on_a_mounted_file_a_call_that_fails_loses_nothing_either() {
+    if !Need::Strace.is_met() || !Need::OwnMounts.is_met() {
+        return;
+    }
+    let names = [made(&ON_FILES), vec!["unlink"]].concat();
+    let tally = sweep(Footing::Mounted, &names, &["EIO", "ENOSPC"], Injection::fail, wanted_where_mounted);
+    tally.print("each call on a mounted file, once");
+    assert!(tally.count(Wanted::NothingSpent(73)) > 20);
+    assert!(tally.count(Wanted::Drafted) > 10);
+    assert_eq!(tally.count(Wanted::Untidy), 2);
+}
+
+#[test]
+fn a_call_that_a_signal_interrupts_is_made_again() {
+    if !Need::Strace.is_met() {
+        return;
+    }
+    let unnoticed = |_: &Call, _: &Call, _: Phase| Wanted::Refreshed;
+    let names = made(&[ON_FILES.as_slice(), &ON_SOCKETS].concat());
+    let tally = sweep(Footing::Plain, &names, &["EINTR"], Injection::fail, unnoticed);
+    tally.print("each call, interrupted");
+    assert!(tally.count(Wanted::Refreshed) > 80);
+}
+
+#[test]
+fn a_disk_that_goes_on_failing_loses_only_what_no_file_takes() {
+    if !Need::Strace.is_met() {
+        return;
+    }
+    let tally = sweep(Footing::Plain, &made(&SAVING), &REASONS, Injection::fail_from, wanted_of_persistent);
+    tally.print("each saving call and all after it");
+    assert!(tally.count(Wanted::NothingSpent(73)) >= 3 * REASONS.len());
+    assert!(tally.count(Wanted::Drafted) >= 3 * REASONS.len());
+    assert_eq!(tally.count(Wanted::Unsaved), REASONS.len());
+}
+
+#[test]
+fn a_file_system_without_locks_is_told_so() {
+    if !Need::Strace.is_met() {
+        return;
+    }
+    for reason in ["EOPNOTSUPP", "ENOLCK", "ENOSYS"] {
+        let mut scene = Scene::new("no-locks", Footing::Plain);
+        let words = strace::words(&scene.log(), Some(&Injection::fail("flock", 1, reason)));
+        let outcome = scene.program_under(words).run().expect_exit(73);
+        assert!(outcome.stderr().contains("cannot lock"), "{}", outcome.report(&[]));
+        assert!(outcome.stderr().contains("hint:"), "{}", outcome.report(&[]));
+        assert_eq!(scene.settle().connections, 0);
+        assert_eq!((scene.stored(), scene.litter()), (Some(0), vec![]));
+    }
+}

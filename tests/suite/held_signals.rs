@@ -1,0 +1,143 @@
+//! Signals that come while the answer is outstanding.
+//!
+//! By then the refresh token may be spent, and the new one exists nowhere but on its way. SIGTERM
+//! (systemd, `timeout`, `docker stop`), SIGINT, SIGHUP and SIGTSTP wait until the new tokens are in
+//! the token file; then they do what they came for. So does Ctrl-C at a terminal. Before the request
+//! is sent, when nothing can be lost, they act at once.
+
+use crate::kit;
+use crate::needs::Need;
+use crate::scene::{Footing, Scene};
+use crate::token_server::{Script, Step};
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The programs under test that run in this directory.
+fn processes_in(directory: &Path) -> Vec<u32> {
+    let is_ours = |process: &u32| {
+        let leads_to = |name: &str| fs::read_link(format!("/proc/{process}/{name}")).ok();
+        leads_to("exe").as_deref() == Some(kit::binary()) && leads_to("cwd").as_deref() == Some(directory)
+    };
+    let entries = fs::read_dir("/proc").expect("list the processes").filter_map(Result::ok);
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_ours).collect()
+}
+
+fn send(signal: &str, process: u32) {
+    let status = Command::new("/bin/sh").args(["-c", &format!("kill -{signal} {process}")]).status();
+    assert!(status.expect("start a shell").success(), "the process is gone");
+}
+
+/// A line of /proc/PID/status; nothing if the process is gone.
+fn status_of(process: u32, field: &str) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':').map(str::trim));
+    line.map(str::to_owned)
+}
+
+fn is_pending(signal: i32, process: u32) -> bool {
+    let mask = |field| u64::from_str_radix(&status_of(process, field).unwrap_or_default(), 16).unwrap_or(0);
+    (mask("ShdPnd") | mask("SigPnd")) >> (signal - 1) & 1 == 1
+}
+
+/// For what the system makes true without telling.
+fn wait_until(is_true: impl Fn() -> bool, what: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_true() {
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        thread::yield_now();
+    }
+}
+
+/// A scene in which `signal` is sent to the program when its request has arrived, before the answer.
+fn signalled(signal: &'static str, number: i32) -> Scene {
+    Scene::staged(&format!("signal-{signal}"), Footing::Plain, |workspace, step| {
+        let directory = workspace.directory();
+        Script::once([step.on_request(move |_| {
+            let processes = processes_in(&directory);
+            assert_eq!(processes.len(), 1);
+            send(signal, processes[0]);
+            assert!(is_pending(number, processes[0]), "it is held back");
+        })])
+    })
+}
+
+#[test]
+fn a_signal_to_end_waits_until_the_answer_is_safe() {
+    for (signal, number) in [("HUP", 1), ("INT", 2), ("TERM", 15)] {
+        let mut scene = signalled(signal, number);
+        // With the name looked up: that takes a thread, which must not take the signal.
+        let endpoint = scene.endpoint_by_name();
+        let outcome = scene.program().environment("DOCUSIGN_TOKEN_ENDPOINT", endpoint).run();
+        assert_eq!(outcome.status.signal(), Some(number), "{}", outcome.report(&[]));
+        assert_eq!(scene.settle().requests.len(), 1);
+        assert_eq!((scene.stored(), scene.litter()), (Some(1), vec![]), "{}", outcome.report(&[]));
+        println!("SIG{signal}: stored, then ended by it");
+    }
+}
+
+#[test]
+fn a_stop_waits_until_the_answer_is_safe() {
+    let mut scene = signalled("TSTP", 20);
+    let running = scene.program().start();
+    // A process group without a parent in its session can't be stopped: then it just ends.
+    let process = running.id();
+    let is_at_rest = || status_of(process, "State").is_none_or(|state| state.starts_with(['T', 'Z']));
+    wait_until(is_at_rest, "stopped or ended");
+    assert_eq!(scene.stored(), Some(1));
+    send("CONT", process);
+    running.wait().expect_exit(0);
+    assert_eq!(scene.settle().requests.len(), 1);
+    assert_eq!(scene.litter(), [""; 0]);
+}
+
+#[test]
+fn ctrl_c_waits_until_the_answer_is_safe() {
+    if !Need::Terminal.is_met() {
+        return;
+    }
+    let (sender, keyboard) = channel();
+    let keyboard = Mutex::new(keyboard);
+    let mut scene = Scene::staged("ctrl-c", Footing::Plain, |workspace, step| {
+        let directory = workspace.directory();
+        Script::once([step.on_request(move |_| {
+            let mut keyboard: std::process::ChildStdin =
+                keyboard.lock().expect("one request").recv().expect("the program was started");
+            keyboard.write_all(b"\x03").expect("press Ctrl-C");
+            let processes = processes_in(&directory);
+            assert_eq!(processes.len(), 1);
+            wait_until(|| is_pending(2, processes[0]), "SIGINT is held back");
+        })])
+    });
+    let at_a_terminal = ["/bin/sh", "-c", "exec script -qec \"$*\" /dev/null", "sh"].map(Into::into);
+    let (running, keyboard) = scene.program_under(at_a_terminal.into()).start_with_open_stdin();
+    sender.send(keyboard).expect("the server waits for it");
+    let outcome = running.wait();
+    // script's word for SIGINT.
+    assert_eq!(outcome.status.code(), Some(128 + 2), "{}", outcome.report(&[]));
+    assert_eq!(scene.settle().requests.len(), 1);
+    assert_eq!((scene.stored(), scene.litter()), (Some(1), vec![]), "{}", outcome.report(&[]));
+}
+
+#[test]
+fn before_the_request_a_signal_acts_at_once() {
+    let mut scene = Scene::staged("signal-early", Footing::Plain, |_, step| {
+        Script::once([Step::stall_before_handshake()]).then_always(step)
+    });
+    let running = scene.program().args(["--verbose"]).start();
+    assert_eq!(running.await_stderr(&[": connected"]), Some(0));
+    send("TERM", running.id());
+    let outcome = running.wait();
+    assert_eq!(outcome.status.signal(), Some(15), "{}", outcome.report(&[]));
+    assert_eq!((scene.settle().requests.len(), scene.stored()), (0, Some(0)));
+    scene.program().run().expect_exit(0);
+    assert_eq!((scene.stored(), scene.litter()), (Some(1), vec![]));
+}

@@ -1,0 +1,249 @@
+//! Killed at every system call.
+//!
+//! A run makes some two hundred system calls. For each of them, a run is killed there (as by
+//! `kill -9`, the out-of-memory killer, or a container that is stopped the hard way), and then:
+//!
+//! - the token file is byte for byte the old one, or the complete new one;
+//! - if the new tokens were in the synced draft, or the token was not spent, the next ordinary run
+//!   succeeds, and the server never sees a spent token;
+//! - if not, the run died while the server's answer was under way or being written: the residual
+//!   window. It is counted, and holds no call but those that await and read the reply, and the
+//!   write, the truncation and the sync of the draft;
+//! - the next ordinary run that succeeds leaves nothing behind but the token file and the lock.
+//!
+//! What a machine without a plug can show of a power cut is the order of the calls: see
+//! `the_order_of_calls_survives_a_power_cut`.
+
+use crate::needs::Need;
+use crate::scene::{DRAFT, Footing, LOCK, Scene};
+use crate::strace::{self, Call, Injection, Trace};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::sync::Mutex;
+use std::thread;
+
+const THREADS: usize = 3;
+
+/// More calls of one name than any run makes.
+const TOO_MANY: usize = 1000;
+
+/// Calls that don't touch a file or a socket.
+const MEMORY: [&str; 6] = ["brk", "mmap", "munmap", "mremap", "madvise", "mprotect"];
+
+/// What became of one kill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Ending {
+    /// The file as it was, and nothing was spent.
+    Old,
+    /// The new file.
+    New,
+    /// The old file, and the next run found the new tokens in the draft.
+    Recovered,
+    /// The old file, and the new tokens are nowhere.
+    Lost,
+}
+
+/// The endings of all kills, by the call that was about to be made.
+#[derive(Default)]
+struct Tally(BTreeMap<Ending, BTreeMap<String, usize>>);
+
+impl Tally {
+    fn add(&mut self, ending: Ending, call: &str) {
+        *self.0.entry(ending).or_default().entry(call.to_owned()).or_default() += 1;
+    }
+
+    fn count(&self, ending: Ending) -> usize {
+        self.0.get(&ending).map_or(0, |calls| calls.values().sum())
+    }
+
+    fn calls(&self, ending: Ending) -> Vec<&str> {
+        self.0.get(&ending).into_iter().flatten().map(|(call, _)| call.as_str()).collect()
+    }
+
+    fn print(&self, what: &str) {
+        let all: usize = self.0.values().flat_map(BTreeMap::values).sum();
+        let mut text = format!("{what}: killed at {all} calls");
+        for (ending, calls) in &self.0 {
+            let _ = write!(text, "; {} {ending:?}", calls.values().sum::<usize>());
+            if !matches!(ending, Ending::Old) {
+                let _ = write!(text, " {calls:?}");
+            }
+        }
+        println!("{text}");
+    }
+}
+
+/// Kills a run of `stage`'s scene at every call.
+fn sweep(what: &str, stage: impl Fn() -> Scene + Sync) -> Tally {
+    let scene = stage();
+    let (outcome, whole) = strace::run(scene.program_under(strace::words(&scene.log(), None)), &scene.log());
+    outcome.expect_exit(0);
+    let names = Mutex::new(whole.names());
+    assert!(whole.calls.len() > 100, "{}", whole.report());
+
+    let tally = Mutex::new(Tally::default());
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                while let Some(name) = { names.lock().expect("no thread panicked").pop() } {
+                    for n in 1.. {
+                        assert!(n < TOO_MANY, "{name}");
+                        let Some((ending, call)) = kill(stage(), &name, n) else { break };
+                        tally.lock().expect("no thread panicked").add(ending, &call);
+                    }
+                }
+            });
+        }
+    });
+    let tally = tally.into_inner().expect("no thread panicked");
+    tally.print(what);
+    tally
+}
+
+/// Kills a run at its `n`-th call of this name. Nothing, if the run makes fewer of them.
+fn kill(mut scene: Scene, name: &str, n: usize) -> Option<(Ending, String)> {
+    let (stored_before, spent_before) = (scene.stored(), scene.rotation.refreshes());
+    let words = strace::words(&scene.log(), Some(&Injection::kill(name, n)));
+    let (killed, trace) = strace::run(scene.program_under(words), &scene.log());
+    if killed.status.success() {
+        return None;
+    }
+    let last = trace.calls.last().expect("it was killed at a call");
+    let what = |fault: &str| format!("killed at {name} {n}: {fault}\n{}{}", trace.report(), killed.report(&[]));
+    assert!(last.name == name && !last.is_finished(), "{}", what("not there"));
+
+    scene.settle();
+    let spent = scene.rotation.refreshes();
+    let stored = scene.stored().unwrap_or_else(|| panic!("{}", what("neither old nor new")));
+    assert!([Some(spent), Some(spent_before), stored_before].contains(&Some(stored)), "{}", what("an older one"));
+    let reuses = scene.rotation.reuses();
+    assert_eq!(reuses, 0, "{}", what("a spent token was sent"));
+
+    let next = scene.program().run();
+    scene.settle();
+    let ending = match (next.status.code(), scene.rotation.reuses()) {
+        (Some(0), 0) if stored < spent => Ending::Recovered,
+        (Some(0), 0) if spent == spent_before => Ending::Old,
+        (Some(0), 0) => Ending::New,
+        (Some(77), 1) if stored < spent && spent > spent_before => Ending::Lost,
+        _ => panic!("{}", what(&next.report(&["the next run fails".to_owned()]))),
+    };
+    if ending == Ending::Lost {
+        assert!(trace.safe_from(DRAFT).is_none(), "{}", what("lost, though it was safe"));
+        assert!(is_of_window(last), "{}", what("lost outside of the window"));
+    } else {
+        assert_eq!(scene.stored(), Some(scene.rotation.refreshes()), "{}", what("the next run did not refresh"));
+        assert_eq!(scene.litter(), [""; 0], "{}", what("the next run left this"));
+    }
+    let place = [DRAFT, LOCK].into_iter().find(|file| last.is_on(file));
+    let place = place.unwrap_or(if last.is_on_socket() { "socket" } else { "" });
+    Some((ending, format!("{name} {place}").trim_end().to_owned()))
+}
+
+/// Whether a call awaits or reads the reply, or saves it.
+fn is_of_window(call: &Call) -> bool {
+    match call.name.as_str() {
+        "recvfrom" | "read" | "poll" | "ppoll" | "setsockopt" => call.is_on_socket(),
+        "write" | "ftruncate" | "fsync" => call.is_on(DRAFT),
+        name => MEMORY.contains(&name),
+    }
+}
+
+#[test]
+fn killed_at_any_call_a_run_leaves_the_old_file_or_the_new_one() {
+    if !Need::Strace.is_met() {
+        return;
+    }
+    let tally = sweep("an ordinary run", || Scene::new("killed", Footing::Plain));
+    assert!(tally.count(Ending::Old) > 50);
+    assert!(tally.count(Ending::New) > 3);
+    // The sync of the complete draft, the second look at the token file, the rename.
+    assert!(tally.count(Ending::Recovered) > 3);
+    assert!(tally.calls(Ending::Recovered).contains(&format!("fsync {DRAFT}").as_str()));
+    // Only the kernel's memory saves these two from a power cut.
+    assert!(!tally.calls(Ending::Lost).iter().any(|call| call.starts_with("fsync") || call.starts_with("ftruncate")));
+    assert!(tally.count(Ending::Lost) < 10);
+}
+
+/// The first run died between the sync of its draft and the rename.
+#[test]
+fn killed_at_any_call_a_run_that_recovers_loses_nothing() {
+    if !Need::Strace.is_met() {
+        return;
+    }
+    let tally = sweep("a run that recovers", || {
+        let mut scene = Scene::new("killed-twice", Footing::Plain);
+        let words = strace::words(&scene.log(), Some(&Injection::kill("rename", 1)));
+        strace::run(scene.program_under(words), &scene.log());
+        scene.settle();
+        assert_eq!((scene.stored(), scene.rotation.refreshes()), (Some(0), 1));
+        assert_eq!(scene.refreshes_behind(&scene.workspace.read(DRAFT)), Some(1));
+        scene
+    });
+    assert!(tally.count(Ending::Recovered) > 50);
+    assert!(tally.count(Ending::New) > 3);
+}
+
+#[test]
+fn killed_at_any_call_a_run_on_a_mounted_file_leaves_the_old_file_or_the_new_one() {
+    if !Need::Strace.is_met() || !Need::OwnMounts.is_met() {
+        return;
+    }
+    let tally = sweep("a run on a mounted file", || Scene::new("killed-mounted", Footing::Mounted));
+    assert!(tally.count(Ending::Old) > 50);
+    assert!(tally.count(Ending::New) > 3);
+    assert!(tally.count(Ending::Recovered) > 3);
+    assert!(tally.count(Ending::Lost) < 10);
+}
+
+/// The trace of a run that ends well.
+fn whole_run(scene: &Scene) -> Trace {
+    let (outcome, trace) = strace::run(scene.program_under(strace::words(&scene.log(), None)), &scene.log());
+    outcome.expect_exit(0);
+    assert_eq!(scene.stored(), Some(1));
+    trace
+}
+
+#[test]
+fn between_the_reply_and_the_sync_nothing_is_done_but_to_save_it() {
+    if !Need::Strace.is_met() {
+        return;
+    }
+    let trace = whole_run(&Scene::new("window", Footing::Plain));
+    let read = trace.calls.iter().rposition(|call| call.name == "recvfrom").expect("the reply is read");
+    let safe = trace.safe_from(DRAFT).expect("the draft is synced");
+    let window: Vec<&Call> =
+        trace.calls[read + 1..=safe].iter().filter(|call| !MEMORY.contains(&call.name.as_str())).collect();
+    let names: Vec<&str> = window.iter().map(|call| call.name.as_str()).collect();
+    println!("between the reply and its safety: {names:?}");
+    assert_eq!(names, ["write", "ftruncate", "fsync"], "{}", trace.report());
+    assert!(window.iter().all(|call| call.is_on(DRAFT)), "{}", trace.report());
+}
+
+#[test]
+fn the_order_of_calls_survives_a_power_cut() {
+    if !Need::Strace.is_met() {
+        return;
+    }
+    let scene = Scene::new("order", Footing::Plain);
+    let trace = whole_run(&scene);
+    let blank = trace.position(|call| call.name == "fsync" && call.is_on(DRAFT));
+    let sent = trace.calls.iter().rposition(|call| call.name == "sendto");
+    let written = trace.position(|call| call.name == "write" && call.is_on(DRAFT));
+    let safe = trace.safe_from(DRAFT);
+    let renamed = trace.position(|call| call.name == "rename");
+    let directory_synced = trace.position(|call| call.name == "fsync" && call.is_on("work"));
+    let unlocked = trace.position(|call| call.name == "close" && call.is_on(LOCK));
+    let order = [blank, sent, written, safe, renamed, directory_synced, unlocked];
+    assert!(order.is_sorted() && order.iter().all(Option::is_some), "{order:?}\n{}", trace.report());
+
+    let token_file = crate::kit::TOKEN_FILE;
+    for call in trace.calls.iter().filter(|call| call.is_on(token_file)) {
+        let reads = matches!(call.name.as_str(), "readlink" | "statx" | "newfstatat" | "read" | "close" | "lseek");
+        let opens = call.name == "openat" && call.has("O_RDONLY") && !call.has("O_TRUNC");
+        let replaces = call.name == "rename";
+        assert!(reads || opens || replaces, "{call}");
+    }
+    assert!(fs::metadata(scene.workspace.path(DRAFT)).is_err());
+}

@@ -1,0 +1,194 @@
+//! The README, held to the program.
+//!
+//! Its tables list exactly the options that `--help` lists, each with the same variables and the
+//! same default; its example, typed into a shell, prints what stands there; the commands that it
+//! gives for the first token run, and put the secret into no process's arguments.
+
+use crate::canary;
+use crate::kit::{self, CLIENT_ID, CLIENT_SECRET, TOKEN_FILE, Workspace};
+use crate::pattern::Pattern;
+use crate::token_server::{Leaf, Script, Step, TokenServer, json_reply};
+use crate::tools;
+use percent_encoding::percent_decode_str;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, symlink};
+
+const README: &str = include_str!("../../README.md");
+
+/// An option in the words of a table: its variables, and its default.
+#[derive(Debug, PartialEq, Eq)]
+struct Described {
+    variables: BTreeSet<String>,
+    default: Option<String>,
+}
+
+/// The text of a section, without its heading.
+pub fn section(heading: &str) -> &'static str {
+    let marked = format!("\n## {heading}\n");
+    let (_, section) = README.split_once(&marked).unwrap_or_else(|| panic!("the README has no section {heading}"));
+    section.split("\n## ").next().unwrap_or(section)
+}
+
+/// The rows of the first table of a section, cell by cell, without the marks of markdown.
+pub fn table(heading: &str) -> Vec<Vec<String>> {
+    let lines = section(heading).lines().skip_while(|line| !line.starts_with('|'));
+    let rows = lines.take_while(|line| line.starts_with('|')).skip(2).map(|row| {
+        // A bar in a cell is escaped.
+        let row = row.replace("\\|", "\u{1}");
+        let cells = row.trim_matches('|').split('|').map(|cell| cell.trim().replace('\u{1}', "|"));
+        cells.map(|cell| cell.replace(['`', '*'], "")).collect()
+    });
+    rows.collect()
+}
+
+#[test]
+fn it_lists_the_options_of_the_help_page() {
+    let written = table("Options").into_iter().map(|row| {
+        let [option, variables, default, _] = row.try_into().unwrap_or_else(|row| panic!("not four cells: {row:?}"));
+        let default = Some(default).filter(|default| !default.is_empty());
+        (name_of(&option).to_owned(), Described { variables: variables_in(&variables), default })
+    });
+    let written: BTreeMap<_, _> = written.collect();
+    let shown = options_in_help();
+    assert!(shown.keys().eq(written.keys()), "{:?}\n{:?}", shown.keys(), written.keys());
+    for (option, described) in shown {
+        assert_eq!(written[&option], described, "{option}");
+    }
+}
+
+/// `--environment` of `--environment NAME`, `--quiet` of `-q, --quiet`.
+fn name_of(option: &str) -> &str {
+    option.split_whitespace().find(|word| !word.ends_with(',')).unwrap_or_default()
+}
+
+/// Words of capitals with an underscore between them.
+fn variables_in(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
+    words.filter(|word| word.contains('_')).map(str::to_owned).collect()
+}
+
+fn options_in_help() -> BTreeMap<String, Described> {
+    let workspace = Workspace::new("help");
+    let help = workspace.program().args(["--help"]).run().expect_exit(0).stdout();
+    let (page, _) = help.split_once("Exit status\n").expect("the help page has a table of exit codes");
+    let mut entries: Vec<String> = Vec::new();
+    for line in page.lines().skip_while(|line| !line.starts_with("  TOKEN_FILE")) {
+        match (line.strip_prefix("      "), entries.last_mut()) {
+            (Some(more), Some(entry)) => *entry += &format!(" {}", more.trim()),
+            _ if line.starts_with("  ") => entries.push(line.to_owned()),
+            _ => {}
+        }
+    }
+    let described = entries.iter().map(|entry| {
+        let brackets = entry.rsplit_once('[').and_then(|(_, rest)| rest.split_once(']')).map(|(inside, _)| inside);
+        // [::1] is an address, and [USER:PASSWORD@] a part of a URL.
+        let brackets = brackets.filter(|inside| !inside.contains(':')).unwrap_or_default();
+        let default = match brackets.split_once("; ") {
+            Some((_, default)) => Some(default),
+            None => Some(brackets).filter(|text| !text.is_empty() && variables_in(text).is_empty()),
+        };
+        let described = Described { variables: variables_in(brackets), default: default.map(str::to_owned) };
+        (name_of(entry.trim()).to_owned(), described)
+    });
+    described.collect()
+}
+
+/// The shell listings of a section, without their fences.
+fn listings(heading: &str) -> Vec<&'static str> {
+    let parts = section(heading).split("\n```");
+    // Every other part is a listing; its first line says of which language.
+    parts.skip(1).step_by(2).filter_map(|part| Some(part.split_once('\n')?.1)).collect()
+}
+
+/// A directory in which the program is installed under its name.
+fn installed(workspace: &Workspace) -> String {
+    let directory = tools::beside(&workspace.directory(), "bin");
+    fs::create_dir(&directory).expect("make a directory");
+    symlink(kit::binary(), directory.join("docusign-refresh")).expect("install the program");
+    format!("{}:/usr/local/bin:/usr/bin:/bin", directory.display())
+}
+
+/// Runs commands in a shell, as in a terminal, where both streams are one.
+fn terminal(commands: &str) -> [String; 3] {
+    ["/bin/sh".to_owned(), "-ec".to_owned(), format!("exec 2>&1\n{commands}")]
+}
+
+/// Types the lines that begin with `$ ` into a shell where the default endpoint is ours.
+#[test]
+fn its_example_prints_what_it_says() {
+    let example = listings("An example")[0];
+    let (typed, wanted): (Vec<&str>, Vec<&str>) = example.lines().partition(|line| line.starts_with("$ "));
+    let commands: String = typed.iter().map(|line| format!("{}\n", &line[2..])).collect();
+    let wanted: String = wanted.iter().map(|line| format!("{line}\n")).collect();
+    assert_eq!((typed.len(), wanted.lines().count()), (4, 2), "{example}");
+
+    let rotation = kit::rotation();
+    let server = TokenServer::start(kit::tls(Leaf::Localhost), Script::always(rotation.step()));
+    let mut workspace = Workspace::new("readme-example");
+    workspace.give(TOKEN_FILE, rotation.first_token_file());
+    workspace.give("client-secret", format!("{CLIENT_SECRET}\n"));
+    let path = installed(&workspace);
+    let outcome = workspace
+        .program()
+        .refreshing_at(&server)
+        .without("DOCUSIGN_CLIENT_ID")
+        .without("DOCUSIGN_CLIENT_SECRET")
+        .environment("PATH", path)
+        .under(terminal(&commands))
+        .run()
+        .expect_exit(0);
+    // How many seconds have gone by is not the same each time.
+    let wanted = Pattern::new(wanted.replace("7h 59m 59s", "[..]").as_bytes());
+    assert!(wanted.matches(&outcome.stdout, outcome.span), "{}", outcome.report(&["not as in the README".to_owned()]));
+    assert_eq!((rotation.refreshes(), rotation.reuses()), (1, 0));
+}
+
+/// The commands for a login store the answer for nobody else to read, and show neither secret nor
+/// code to other processes.
+#[test]
+fn its_commands_for_the_first_token_work_and_hide_the_secret() {
+    // As the address shows it: what is encoded there must not be encoded once more.
+    const CODE: &str = "Canary7.eyJ0eXAi-code_of~one%2Fuse";
+    let (Some(_), Some(strace)) = (tools::find("curl"), tools::find("strace")) else { return };
+    let issued = kit::rotation();
+    let first = issued.first_token_file();
+    let step = Step::answer(move |request| {
+        let is_right = request.basic().as_deref() == Some(&format!("{CLIENT_ID}:{CLIENT_SECRET}"))
+            && request.parameter("grant_type").as_deref() == Some("authorization_code")
+            && request.parameter("code").as_deref() == Some(&*percent_decode_str(CODE).decode_utf8_lossy());
+        match is_right {
+            true => json_reply("200 OK", &first),
+            false => json_reply("400 Bad Request", r#"{"error":"invalid_grant"}"#),
+        }
+    });
+    let server = TokenServer::start(kit::tls(Leaf::Localhost), Script::once([step]));
+    let mut workspace = Workspace::new("readme-first-token");
+    workspace.give("client-secret", format!("{CLIENT_SECRET}\n"));
+    workspace.give(TOKEN_FILE, r#"{"refresh_token":"Canary7-dead"}"#);
+
+    let listings = listings("The first token");
+    let commands = listings.last().expect("the commands that get the token");
+    let here = commands
+        .replace("INTEGRATION_KEY", CLIENT_ID)
+        .replace("https://account-d.docusign.com/oauth/token", &server.endpoint());
+    assert_ne!(here, commands.replace("INTEGRATION_KEY", CLIENT_ID), "{commands}");
+    let calls = tools::beside(&workspace.directory(), "calls");
+    let traced =
+        [strace.into_os_string(), "-fqqs9999".into(), "-e".into(), "execve".into(), "-o".into(), calls.clone().into()];
+    let outcome = workspace
+        .program()
+        .environment("CURL_CA_BUNDLE", workspace.ca_file())
+        .environment("PATH", installed(&workspace))
+        .under(traced.into_iter().chain(terminal(&here).map(Into::into)))
+        .stdin(format!("{CODE}\n"))
+        .run()
+        .expect_exit(0);
+    assert_eq!(outcome.stdout(), "");
+    assert_eq!(outcome.files[TOKEN_FILE], kit::rotation().first_token_file().as_bytes());
+    let mode = fs::metadata(workspace.path(TOKEN_FILE)).expect("it is there").mode();
+    assert_eq!(mode & 0o7777, 0o600);
+    let calls = fs::read(calls).expect("strace wrote it");
+    assert!(String::from_utf8_lossy(&calls).contains("curl"), "no call of curl was seen");
+    assert_eq!(canary::find(&calls), None);
+}

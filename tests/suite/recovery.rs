@@ -1,0 +1,161 @@
+//! What a run does about what an earlier one left.
+//!
+//! A run that died between the sync of its draft and the rename left the only copy of the live
+//! tokens in the draft. The next run puts them in place, whatever clocks say; but if a human has
+//! authorized again since, theirs stays, and the draft is set aside. What a run left that died
+//! earlier is removed. What is no file, where the draft or the lock should be, is never followed.
+
+use crate::kit::TOKEN_FILE;
+use crate::needs::Need;
+use crate::scene::{DRAFT, Footing, LOCK, Scene};
+use crate::strace::{self, Injection};
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::os::unix::process::ExitStatusExt as _;
+use std::time::{Duration, SystemTime};
+
+const YEAR: Duration = Duration::from_secs(365 * 86_400);
+
+/// A scene whose first run was killed at this call, with the server's answer in its draft.
+fn died_at(scene: Scene, name: &str, n: usize) -> Scene {
+    let mut scene = scene;
+    let words = strace::words(&scene.log(), Some(&Injection::kill(name, n)));
+    let (outcome, trace) = strace::run(scene.program_under(words), &scene.log());
+    assert_eq!(outcome.status.signal(), Some(9), "{}", trace.report());
+    scene.settle();
+    assert_eq!((scene.stored(), scene.rotation.refreshes()), (Some(0), 1), "{}", trace.report());
+    scene
+}
+
+fn date(scene: &Scene, file: &str, to: SystemTime) {
+    let file = File::options().write(true).open(scene.workspace.path(file)).expect("open it");
+    file.set_modified(to).expect("date it");
+}
+
+/// The next run refreshes with the tokens of the draft.
+fn expect_promotion(mut scene: Scene) {
+    let outcome = scene.program().run().expect_exit(0);
+    assert!(outcome.stderr().contains("its tokens are in place now"), "{}", outcome.report(&[]));
+    scene.settle();
+    assert_eq!((scene.rotation.refreshes(), scene.rotation.reuses()), (2, 0));
+    assert_eq!((scene.stored(), scene.litter()), (Some(2), vec![]));
+}
+
+/// The next run refreshes with the tokens that a human has brought, and the draft is set aside.
+fn expect_rescue(mut scene: Scene) {
+    let outcome = scene.program().run().expect_exit(0);
+    scene.settle();
+    assert_eq!((scene.rotation.refreshes(), scene.rotation.reuses()), (3, 0));
+    let litter = scene.litter();
+    assert!(matches!(litter.as_slice(), [rescue] if rescue.starts_with("docusign.json.rescue-")), "{litter:?}");
+    assert_eq!(scene.refreshes_behind(&outcome.files[&litter[0]]), Some(1));
+    assert!(outcome.stderr().contains(&litter[0]), "{}", outcome.report(&[]));
+}
+
+#[test]
+fn a_complete_draft_is_promoted_whatever_clocks_say() {
+    if !Need::Strace.is_met() {
+        return;
+    }
+    let scene = || Scene::new("promoted", Footing::Plain);
+    expect_promotion(died_at(scene(), "rename", 1));
+
+    // The sync was not even begun, nor the blanks cut off.
+    let scene_with_blanks = died_at(scene(), "ftruncate", 2);
+    assert!(scene_with_blanks.workspace.read(DRAFT).ends_with(b"\n\n\n\n\n\n\n\n"));
+    expect_promotion(scene_with_blanks);
+
+    // When the token file was written, the clock was wrong; or the draft's was.
+    let from_the_future = scene();
+    date(&from_the_future, TOKEN_FILE, SystemTime::now() + YEAR);
+    expect_promotion(died_at(from_the_future, "rename", 1));
+    let old_draft = died_at(scene(), "rename", 1);
+    date(&old_draft, DRAFT, SystemTime::now() - YEAR);
+    expect_promotion(old_draft);
+
+    // A human looked at both, and saved the token file as it was.
+    let touched = died_at(scene(), "rename", 1);
+    fs::read(touched.workspace.path(DRAFT)).expect("look at it");
+    fs::write(touched.workspace.path(TOKEN_FILE), touched.rotation.first_token_file()).expect("save it");
+    expect_promotion(touched);
+
+    // An editor was killed, too.
+    let half_written = died_at(scene(), "rename", 1);
+    fs::write(half_written.workspace.path(TOKEN_FILE), "{\"access_tok").expect("write half of it");
+    expect_promotion(half_written);
+}
+
+#[test]
+fn tokens_of_a_new_login_are_not_replaced_by_an_older_draft() {
+    if !Need::Strace.is_met() {
+        return;
+    }
+    let scene = died_at(Scene::new("set-aside", Footing::Plain), "rename", 1);
+    fs::write(scene.workspace.path(TOKEN_FILE), scene.rotation.authorize_again()).expect("log in");
+    expect_rescue(scene);
+
+    // Brought from another machine, with its date.
+    let scene = died_at(Scene::new("set-aside-old", Footing::Plain), "rename", 1);
+    fs::write(scene.workspace.path(TOKEN_FILE), scene.rotation.authorize_again()).expect("log in");
+    date(&scene, TOKEN_FILE, SystemTime::now() - YEAR);
+    fs::read(scene.workspace.path(DRAFT)).expect("a backup reads it");
+    expect_rescue(scene);
+
+    // The run told of its failure, and the human of it acted.
+    let mut scene = Scene::new("set-aside-74", Footing::Plain);
+    let words = strace::words(&scene.log(), Some(&Injection::fail("rename", 1, "EIO")));
+    scene.program_under(words).run().expect_exit(74);
+    scene.settle();
+    fs::write(scene.workspace.path(TOKEN_FILE), scene.rotation.authorize_again()).expect("log in");
+    expect_rescue(scene);
+}
+
+#[test]
+fn a_draft_without_new_tokens_is_removed() {
+    type Draft = fn(&Scene) -> String;
+    let empty: Draft = |_| String::new();
+    let blank: Draft = |_| "\n".repeat(5000);
+    let half: Draft = |scene| format!("{}\n\n\n\n", &scene.rotation.token_file_after(1, 1)[..100]);
+    let same: Draft = |scene| scene.rotation.first_token_file();
+    for (what, draft) in [("empty", empty), ("blank", blank), ("half written", half), ("the same", same)] {
+        let mut scene = Scene::new("removed", Footing::Plain);
+        fs::write(scene.workspace.path(DRAFT), draft(&scene)).expect("leave a draft");
+        scene.program().run().expect_exit(0);
+        scene.settle();
+        assert_eq!((scene.stored(), scene.litter(), scene.rotation.reuses()), (Some(1), vec![], 0), "{what}");
+    }
+}
+
+#[test]
+fn a_lock_file_that_a_dead_run_left_blocks_nobody() {
+    for left in ["", "0123abcd\n", "4711"] {
+        let mut scene = Scene::new("left-lock", Footing::Plain);
+        fs::write(scene.workspace.path(LOCK), left).expect("leave a lock file");
+        scene.program().run().expect_exit(0);
+        scene.settle();
+        assert_eq!((scene.stored(), scene.litter()), (Some(1), vec![]));
+    }
+}
+
+#[test]
+fn what_stands_in_the_place_of_draft_or_lock_is_not_followed() {
+    for name in [DRAFT, LOCK] {
+        for what in ["a link", "a dangling link", "a directory"] {
+            let mut scene = Scene::new("planted", Footing::Plain);
+            let (path, bait) = (scene.workspace.path(name), scene.workspace.beside("bait"));
+            match what {
+                "a directory" => fs::create_dir(path).expect("make a directory"),
+                "a link" => {
+                    fs::write(&bait, "bait").expect("make a bait");
+                    symlink(&bait, path).expect("make a link");
+                }
+                _ => symlink(&bait, path).expect("make a link"),
+            }
+            let outcome = scene.program().run().expect_exit(73);
+            assert!(outcome.stderr().contains(name), "{}", outcome.report(&[]));
+            assert_eq!((scene.settle().connections, scene.stored()), (0, Some(0)), "{what} at {name}");
+            let wanted = if what == "a link" { Some(b"bait".to_vec()) } else { None };
+            assert_eq!(fs::read(&bait).ok(), wanted, "{what} at {name} was followed");
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! When the same refresh token is sent again, and when it is not.
+//!
+//! | what happened | what follows |
+//! |---|---|
+//! | nothing was sent | attempts with growing pauses, until `--timeout` |
+//! | 429, 503 | the same, or when `Retry-After` says so; if that does not fit, exit code 75 at once |
+//! | nobody knows (a connection lost after sending, 408, 500, 502, 504, an unreadable 200) | three replays, promptly; none with `--no-replay` |
+//! | a refusal in the words of RFC 6749 | nothing |
+//!
+//! The server counts: it knows how often a token came, and whether a replay fell into its grace window
+//! or killed the family. The program's last word says that the token may be spent whenever it may be.
+
+use crate::kit::{self, Outcome, Workspace};
+use crate::token_server::{Leaf, Record, Rotation, Script, Step, TokenServer, json_reply};
+use std::time::{Duration, SystemTime};
+
+const MAY_BE_SPENT: &str = "; the refresh token may be spent";
+const FATE_UNKNOWN: [&str; 5] = [
+    "408 Request Timeout",
+    "500 Internal Server Error",
+    "502 Bad Gateway",
+    "504 Gateway Timeout",
+    "529 Site Overloaded",
+];
+const NOT_NOW: [&str; 2] = ["429 Too Many Requests", "503 Service Unavailable"];
+
+fn run(name: &str, script: Script, args: &[&str]) -> (Outcome, Record) {
+    let server = TokenServer::start(kit::tls(Leaf::Localhost), script);
+    let workspace = Workspace::after_login(name);
+    let outcome = workspace.program().refreshing_at(&server).args(args.iter().copied()).run();
+    (outcome, server.finish())
+}
+
+fn expect(outcome: &Outcome, record: &Record, exit: i32, requests: usize, texts: &[&str]) {
+    let mut faults = Vec::new();
+    if outcome.status.code() != Some(exit) {
+        faults.push(format!("wanted exit code {exit}"));
+    }
+    if record.requests.len() != requests {
+        faults.push(format!("wanted {requests} requests, {} came", record.requests.len()));
+    }
+    let stderr = outcome.stderr();
+    faults.extend(texts.iter().filter(|text| !stderr.contains(**text)).map(|text| format!("wanted `{text}`")));
+    if exit != 0 && stderr.contains(MAY_BE_SPENT) != texts.contains(&MAY_BE_SPENT) {
+        faults.push(format!("`{MAY_BE_SPENT}`: wanted the contrary"));
+    }
+    assert!(faults.is_empty(), "{}", outcome.report(&faults));
+}
+
+fn empty(status: &str) -> Step {
+    Step::reply(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n"))
+}
+
+/// The server does its part, and the answer never arrives: `lose` says how.
+fn rotating_and(rotation: &Rotation, lose: Step) -> Step {
+    let rotation = rotation.clone();
+    lose.on_request(move |request| {
+        rotation.answer(request);
+    })
+}
+
+fn losses() -> Vec<(&'static str, Step)> {
+    const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 200\r\n\r\n";
+    let half = format!("{HEAD}{{\"access_token\":\"Canary7-half");
+    let page = "<html>Canary7 gateway</html>";
+    vec![
+        ("closed-before-the-answer", Step::close_after_request()),
+        ("closed-in-the-head", Step::cut("HTTP/1.1 200 OK\r\nContent-")),
+        ("closed-after-the-head", Step::cut(HEAD)),
+        ("closed-in-the-body", Step::cut(half.clone())),
+        ("reset-before-the-answer", Step::reset_after("")),
+        ("reset-after-the-head", Step::reset_after(HEAD)),
+        ("reset-in-the-body", Step::reset_after(half)),
+        ("unreadable-success", Step::reply(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{page}", page.len()))),
+        ("not-http", Step::reply("* OK IMAP4 ready\r\n\r\n")),
+        ("bad-gateway", empty("502 Bad Gateway")),
+    ]
+}
+
+#[test]
+fn a_lost_answer_is_fetched_again_within_the_grace_window() {
+    for (name, loss) in losses() {
+        let rotation = kit::rotation().with_replays(1);
+        let script = Script::once([rotating_and(&rotation, loss)]).then_always(rotation.step());
+        let (outcome, record) = run(name, script, &[]);
+        expect(&outcome, &record, 0, 2, &["refreshed"]);
+        assert_eq!((rotation.refreshes(), rotation.reuses()), (1, 1));
+        let stored = String::from_utf8_lossy(&outcome.files[kit::TOKEN_FILE]).into_owned();
+        assert!(stored.contains(&rotation.live_refresh_token()), "{}", outcome.report(&[]));
+    }
+}
+
+#[test]
+fn a_lost_answer_without_a_grace_window_is_told_as_what_it_is() {
+    for (name, loss) in losses() {
+        let rotation = kit::rotation();
+        let script = Script::once([rotating_and(&rotation, loss)]).then_always(rotation.step());
+        let (outcome, record) = run(name, script, &[]);
+        expect(&outcome, &record, 77, 2, &["invalid_grant", MAY_BE_SPENT]);
+        assert!(rotation.is_revoked());
+    }
+}
+
+#[test]
+fn a_lost_answer_is_left_alone_with_no_replay() {
+    for (name, loss) in losses() {
+        let rotation = kit::rotation();
+        let script = Script::once([rotating_and(&rotation, loss)]);
+        let (outcome, record) = run(name, script, &["--no-replay"]);
+        let exit = if name == "unreadable-success" { 76 } else { 75 };
+        expect(&outcome, &record, exit, 1, &[MAY_BE_SPENT]);
+        assert!(!rotation.is_revoked());
+    }
+}
+
+#[test]
+fn a_connection_lost_before_the_request_is_no_loss() {
+    for (name, step) in
+        [("closed-early", Step::close_before_handshake()), ("reset-early", Step::reset_before_handshake())]
+    {
+        let rotation = kit::rotation();
+        let script = Script::once([step.clone(), step]).then_always(rotation.step());
+        let (outcome, record) = run(name, script, &["--no-replay"]);
+        expect(&outcome, &record, 0, 1, &["refreshed"]);
+        assert_eq!((record.connections, rotation.reuses()), (3, 0));
+    }
+}
+
+#[test]
+fn a_server_that_recovers_is_asked_again() {
+    for status in FATE_UNKNOWN.into_iter().chain(NOT_NOW) {
+        let rotation = kit::rotation();
+        let (outcome, record) = run("recovers", Script::once([empty(status)]).then_always(rotation.step()), &[]);
+        expect(&outcome, &record, 0, 2, &["refreshed"]);
+        assert_eq!(rotation.reuses(), 0);
+    }
+}
+
+#[test]
+fn a_server_that_does_not_recover_gets_three_replays() {
+    for status in FATE_UNKNOWN {
+        let number = format!("HTTP status {}", &status[..3]);
+        let (outcome, record) = run("fails", Script::always(empty(status)), &[]);
+        expect(&outcome, &record, 75, 4, &[&number, "after 4 attempts", MAY_BE_SPENT]);
+        let (outcome, record) = run("fails-once", Script::always(empty(status)), &["--no-replay"]);
+        expect(&outcome, &record, 75, 1, &[&number, MAY_BE_SPENT]);
+    }
+}
+
+/// "Not now" is a refusal: nothing is in doubt, and `--no-replay` does not forbid to come back.
+#[test]
+fn a_server_that_is_busy_is_asked_until_the_time_is_over() {
+    for status in NOT_NOW {
+        for args in [&["--timeout", "1500ms"] as &[&str], &["--timeout", "1500ms", "--no-replay"]] {
+            let (outcome, record) = run("busy", Script::always(empty(status)), args);
+            assert!((2..=5).contains(&record.requests.len()), "{}", outcome.report(&[kit::report_of(&record)]));
+            expect(&outcome, &record, 75, record.requests.len(), &[&format!("HTTP status {}", &status[..3])]);
+        }
+    }
+}
+
+#[test]
+fn a_server_that_names_a_time_is_believed() {
+    let in_an_hour = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(3600));
+    for (after, hint) in
+        [("3600", "asks to wait 1h"), (in_an_hour.as_str(), "asks to wait 59m"), ("31", "asks to wait 31s")]
+    {
+        for status in NOT_NOW {
+            let reply = format!("HTTP/1.1 {status}\r\nRetry-After: {after}\r\nContent-Length: 0\r\n\r\n");
+            let (outcome, record) = run("asks-for-too-much", Script::always(Step::reply(reply)), &[]);
+            expect(&outcome, &record, 75, 1, &[hint]);
+            let took = outcome.span.end.duration_since(outcome.span.start).expect("time goes on");
+            assert!(took < Duration::from_secs(10), "{}", outcome.report(&["waited for nothing".into()]));
+        }
+    }
+    let rotation = kit::rotation();
+    let reply = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
+    let script = Script::once([Step::reply(reply)]).then_always(rotation.step());
+    let (outcome, record) = run("asks-for-a-second", script, &[]);
+    expect(&outcome, &record, 0, 2, &["refreshed"]);
+    let took = outcome.span.end.duration_since(outcome.span.start).expect("time goes on");
+    assert!(took >= Duration::from_secs(1), "{}", outcome.report(&["came back too early".into()]));
+}
+
+#[test]
+fn words_that_can_not_be_understood_are_no_time() {
+    for after in [
+        "soon",
+        "-1",
+        "99999999999999999999",
+        "1.5",
+        "Mon, 99 Foo 2026 00:00:00 GMT",
+        "0",
+        "Sun, 06 Nov 1994 08:49:37 GMT",
+    ] {
+        let rotation = kit::rotation();
+        let reply = format!("HTTP/1.1 503 Service Unavailable\r\nRetry-After: {after}\r\nContent-Length: 0\r\n\r\n");
+        let script = Script::once([Step::reply(reply)]).then_always(rotation.step());
+        let (outcome, record) = run("odd-retry-after", script, &[]);
+        expect(&outcome, &record, 0, 2, &["refreshed"]);
+    }
+}
+
+/// After the grace window a replay can only do harm, so what a busy server asks for after a lost answer
+/// counts from the loss, however long `--timeout` is.
+#[test]
+fn nothing_is_sent_once_the_grace_window_is_over() {
+    let busy = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 31\r\nContent-Length: 0\r\n\r\n";
+    let script = Script::once([Step::close_after_request(), Step::reply(busy)]);
+    let (outcome, record) = run("window", script, &["--timeout", "10m"]);
+    expect(&outcome, &record, 75, 2, &["HTTP status 503", MAY_BE_SPENT]);
+}
+
+#[test]
+fn a_refusal_is_the_last_word() {
+    for (status, body, exit) in [
+        ("400 Bad Request", r#"{"error":"invalid_grant"}"#, 77),
+        ("401 Unauthorized", r#"{"error":"invalid_client"}"#, 78),
+        ("403 Forbidden", r#"{"error":"access_denied"}"#, 78),
+        ("200 OK", r#"{"error":"bad_refresh_token"}"#, 77),
+        ("500 Internal Server Error", r#"{"error":"invalid_grant"}"#, 77),
+    ] {
+        let (outcome, record) = run("refusal", Script::always(Step::reply(json_reply(status, body))), &[]);
+        expect(&outcome, &record, exit, 1, &["the server says"]);
+        // The connection may break after the last brace: a refusal shows its own end.
+        let cut = json_reply(status, body);
+        let cut = String::from_utf8(cut).expect("text").replace("Content-Length: ", "Content-Length: 9");
+        let (outcome, record) = run("cut-refusal", Script::always(Step::cut(cut)), &[]);
+        expect(&outcome, &record, exit, 1, &["the server says"]);
+    }
+}
+
+/// JSON shows its own end, a form does not: half a token is worse than none.
+#[test]
+fn half_a_form_is_no_answer() {
+    let half = "access_token=Canary7-access&refresh_token=Canary7-ref";
+    let framed = format!("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{half}");
+    let unframed = format!("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{half}");
+    for half in [framed, unframed] {
+        let rotation = kit::rotation();
+        let script = Script::once([Step::cut(half)]).then_always(rotation.step());
+        let (outcome, record) = run("half-a-form", script, &[]);
+        expect(&outcome, &record, 0, 2, &["refreshed"]);
+        let stored = String::from_utf8_lossy(&outcome.files[kit::TOKEN_FILE]).into_owned();
+        assert!(stored.contains(&rotation.live_refresh_token()), "{}", outcome.report(&[]));
+    }
+}

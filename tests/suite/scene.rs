@@ -1,0 +1,135 @@
+//! A token file, and the server that it belongs to.
+//!
+//! The server rotates the refresh token, and revokes the family when a spent one comes back: it
+//! knows no grace. So whether the live token was lost shows at the next ordinary run, which either
+//! refreshes again or is refused. The token file may lie in the working directory, or be mounted
+//! there by itself, as into a container: then it can't be renamed over.
+
+use crate::kit::{self, Program, TOKEN_FILE, Workspace};
+use crate::needs;
+use crate::token_server::{Leaf, Record, Rotation, Script, Step, TokenServer};
+use std::ffi::OsString;
+use std::mem;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+pub const LOCK: &str = "docusign.json.lock";
+pub const DRAFT: &str = "docusign.json.new";
+
+/// What is mounted over the token file's name, where it is.
+const SOURCE: &str = "volume/tokens.json";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Footing {
+    Plain,
+    Mounted,
+}
+
+pub struct Scene {
+    pub workspace: Workspace,
+    pub rotation: Rotation,
+    footing: Footing,
+    script: Script,
+    server: TokenServer,
+    began: u64,
+}
+
+impl Scene {
+    /// A token file after a login, and a server that always answers.
+    pub fn new(name: &str, footing: Footing) -> Scene {
+        Scene::staged(name, footing, |_, step| Script::always(step))
+    }
+
+    /// The same with a script of the test's own, made of the rotating step.
+    pub fn staged(name: &str, footing: Footing, script: impl FnOnce(&Workspace, Step) -> Script) -> Scene {
+        let rotation = kit::rotation();
+        let mut workspace = Workspace::new(name);
+        match footing {
+            Footing::Plain => workspace.give(TOKEN_FILE, rotation.first_token_file()),
+            Footing::Mounted => {
+                workspace.give(TOKEN_FILE, "");
+                workspace.give(SOURCE, rotation.first_token_file());
+            }
+        }
+        let script = script(&workspace, rotation.step());
+        let server = TokenServer::start(kit::tls(Leaf::Localhost), script.clone());
+        Scene { workspace, rotation, footing, script, server, began: now() }
+    }
+
+    /// The program at this server, by address: see `strace`.
+    pub fn program(&self) -> Program<'_> {
+        self.program_under(Vec::new())
+    }
+
+    /// The program as the last words of a command, with its mounts if it has any.
+    pub fn program_under(&self, words: Vec<OsString>) -> Program<'_> {
+        let mut wrapper: Vec<OsString> = Vec::new();
+        if self.footing == Footing::Mounted {
+            wrapper.extend(needs::own_mounts().iter().map(OsString::from));
+            let mount = format!("mount --bind {SOURCE} {TOKEN_FILE} && exec \"$@\"");
+            wrapper.extend(["sh".into(), "-c".into(), mount.into(), "sh".into()]);
+        }
+        wrapper.extend(words);
+        let program = self.workspace.program().refreshing_at(&self.server);
+        program.environment("DOCUSIGN_TOKEN_ENDPOINT", self.server.endpoint_by_address()).under(wrapper)
+    }
+
+    /// The server's endpoint by its name, which takes a look-up.
+    pub fn endpoint_by_name(&self) -> String {
+        self.server.endpoint()
+    }
+
+    /// Serves what has been sent so far to its end, then goes on. What the server has seen.
+    pub fn settle(&mut self) -> Record {
+        let next = TokenServer::start(kit::tls(Leaf::Localhost), self.script.clone());
+        mem::replace(&mut self.server, next).finish()
+    }
+
+    /// Where the content of the token file is, in the workspace.
+    pub fn token_file(&self) -> &'static str {
+        match self.footing {
+            Footing::Plain => TOKEN_FILE,
+            Footing::Mounted => SOURCE,
+        }
+    }
+
+    /// After how many refreshes the token file is what it is now, byte for byte.
+    pub fn stored(&self) -> Option<usize> {
+        self.refreshes_behind(&self.workspace.read(self.token_file()))
+    }
+
+    /// After how many refreshes this is the content of the token file, byte for byte; if it is
+    /// overwritten in place, blanks may still follow.
+    pub fn refreshes_behind(&self, content: &[u8]) -> Option<usize> {
+        let content = std::str::from_utf8(content).ok()?;
+        let content = match self.footing {
+            Footing::Plain => content.to_owned(),
+            Footing::Mounted => format!("{}\n", content.trim_end_matches('\n')),
+        };
+        let members: serde_json::Value = serde_json::from_str(&content).ok()?;
+        let expires_at = members["expires_at"].as_u64().unwrap_or_default();
+        let lifetime = self.rotation.lifetime();
+        let is_sound = expires_at == 0 || (self.began + lifetime..=now() + lifetime).contains(&expires_at);
+        let of_file = |refreshes: &usize| self.rotation.token_file_after(*refreshes, expires_at) == content;
+        (0..=self.rotation.refreshes()).find(of_file).filter(|_| is_sound)
+    }
+
+    /// The names of the files in the directory, but for those that were there first.
+    pub fn litter(&self) -> Vec<String> {
+        let files = self.workspace.files().into_iter();
+        let is_new = |name: &String| !self.workspace.given().contains_key(name);
+        files
+            .filter(|(name, content)| is_new(name) && !(name == LOCK && content.is_empty()))
+            .map(|(name, _)| name)
+            .collect()
+    }
+
+    /// Where strace's log goes.
+    pub fn log(&self) -> PathBuf {
+        self.workspace.beside("trace")
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_secs()
+}

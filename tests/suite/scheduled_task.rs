@@ -1,0 +1,187 @@
+//! The task definition that ships for Windows' Task Scheduler, against the schema that Microsoft
+//! publishes: <https://learn.microsoft.com/windows/win32/taskschd/task-scheduler-schema> (the XSD of
+//! version 1.3, read in November 2026).
+//!
+//! What an element may hold, and where the schema is a sequence and not `xs:all`, in what order,
+//! stands in `SCHEMA`; what a text may be, in `TEXTS`. Only what the definition uses is listed: an
+//! element that is not there fails the test. Whether a real Task Scheduler takes it can't be shown
+//! here. Beyond the schema, the definition promises what the README says: every six hours, whether
+//! somebody is logged on or not, never two at once, the program's own exit code.
+
+use std::collections::HashMap;
+use std::fs;
+
+const DEFINITION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/dist/docusign-refresh-task.xml");
+const NAMESPACE: &str = "http://schemas.microsoft.com/windows/2004/02/mit/task";
+
+/// Whether the children of an element stand in the order of the schema.
+#[derive(Clone, Copy, PartialEq)]
+enum Order {
+    Sequence,
+    All,
+}
+
+/// Element, order, children.
+const SCHEMA: [(&str, Order, &[&str]); 10] = [
+    // taskType
+    ("Task", Order::All, &["RegistrationInfo", "Triggers", "Settings", "Data", "Principals", "Actions"]),
+    // registrationInfoType
+    (
+        "RegistrationInfo",
+        Order::All,
+        &["URI", "SecurityDescriptor", "Source", "Date", "Author", "Version", "Description", "Documentation"],
+    ),
+    // triggersType: a choice, of which the definition uses one
+    ("Triggers", Order::Sequence, &["TimeTrigger"]),
+    // triggerBaseType, a sequence, extended by timeTriggerType
+    (
+        "TimeTrigger",
+        Order::Sequence,
+        &["Enabled", "StartBoundary", "EndBoundary", "Repetition", "ExecutionTimeLimit", "RandomDelay"],
+    ),
+    // repetitionType
+    ("Repetition", Order::All, &["Interval", "Duration", "StopAtDurationEnd"]),
+    // settingsType, as far as it is used
+    (
+        "Settings",
+        Order::All,
+        &[
+            "MultipleInstancesPolicy",
+            "DisallowStartIfOnBatteries",
+            "StopIfGoingOnBatteries",
+            "StartWhenAvailable",
+            "ExecutionTimeLimit",
+        ],
+    ),
+    // principalsType
+    ("Principals", Order::Sequence, &["Principal"]),
+    // principalType
+    ("Principal", Order::All, &["UserId", "LogonType", "GroupId", "DisplayName", "RunLevel"]),
+    // actionsType: a choice, of which the definition uses one
+    ("Actions", Order::Sequence, &["Exec"]),
+    // execType
+    ("Exec", Order::All, &["Command", "Arguments", "WorkingDirectory"]),
+];
+
+/// The simple types of the elements that hold text: all values, or how one looks.
+const TEXTS: [(&str, &[&str]); 7] = [
+    ("Enabled", &["true", "false"]),
+    ("DisallowStartIfOnBatteries", &["true", "false"]),
+    ("StopIfGoingOnBatteries", &["true", "false"]),
+    ("StartWhenAvailable", &["true", "false"]),
+    ("MultipleInstancesPolicy", &["Parallel", "Queue", "IgnoreNew", "StopExisting"]),
+    ("LogonType", &["S4U", "Password", "InteractiveToken", "InteractiveTokenOrPassword"]),
+    ("RunLevel", &["LeastPrivilege", "HighestAvailable"]),
+];
+
+/// An element, with its path from the root.
+struct Element {
+    path: String,
+    attributes: String,
+    children: Vec<String>,
+    text: String,
+}
+
+impl Element {
+    fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+/// Every element in the order of its end. The definition has no comments, sections or entities
+/// beyond `&gt;`, and nothing but one root.
+fn parse(xml: &str) -> Vec<Element> {
+    let mut rest = xml.strip_prefix("<?xml version=\"1.0\"?>\n").expect("it begins as XML, in no encoding but ASCII");
+    let (mut open, mut closed): (Vec<Element>, Vec<Element>) = Default::default();
+    while let Some((text, after)) = rest.split_once('<') {
+        match open.last_mut() {
+            Some(element) => element.text += text.trim(),
+            None => assert_eq!(text.trim(), "", "text outside of the root"),
+        }
+        let (tag, after) = after.split_once('>').expect("a tag ends");
+        rest = after;
+        if let Some(name) = tag.strip_prefix('/') {
+            let element = open.pop().expect("an end has a beginning");
+            assert_eq!(element.name(), name);
+            closed.push(element);
+            continue;
+        }
+        let (name, attributes) = tag.split_once(' ').unwrap_or((tag, ""));
+        let above = open.last_mut().map_or(String::new(), |parent| {
+            parent.children.push(name.to_owned());
+            format!("{}/", parent.path)
+        });
+        open.push(Element {
+            path: above + name,
+            attributes: attributes.to_owned(),
+            children: Vec::new(),
+            text: String::new(),
+        });
+    }
+    assert_eq!((rest.trim(), open.len()), ("", 0), "everything is closed");
+    closed
+}
+
+fn definition() -> Vec<Element> {
+    let xml = fs::read_to_string(DEFINITION).expect("read the task definition");
+    assert!(xml.is_ascii(), "schtasks guesses the encoding of a file that is not ASCII");
+    parse(&xml)
+}
+
+#[test]
+fn it_is_valid_by_the_published_schema() {
+    let elements = definition();
+    for element in &elements {
+        let Some((_, order, allowed)) = SCHEMA.iter().find(|(name, ..)| *name == element.name()) else {
+            assert!(element.children.is_empty(), "{} is a text", element.path);
+            continue;
+        };
+        let place = |child: &String| {
+            let place = allowed.iter().position(|allowed| allowed == child);
+            place.unwrap_or_else(|| panic!("{}: no {child} may stand here", element.path))
+        };
+        let places: Vec<usize> = element.children.iter().map(place).collect();
+        let sorted = |places: &[usize]| places.is_sorted();
+        assert!(*order == Order::All || sorted(&places), "{}: not in the order of the schema", element.path);
+        let mut unique = places.clone();
+        unique.sort_unstable();
+        unique.dedup();
+        assert_eq!(unique.len(), places.len(), "{}: a child stands there twice", element.path);
+    }
+    for element in elements.iter().filter(|element| element.children.is_empty()) {
+        assert!(!element.text.is_empty(), "{} is empty", element.path);
+        if let Some((_, values)) = TEXTS.iter().find(|(name, _)| *name == element.name()) {
+            assert!(values.contains(&element.text.as_str()), "{}: {}", element.path, element.text);
+        }
+        // pathType
+        if ["Command", "WorkingDirectory"].contains(&element.name()) {
+            assert!(element.text.len() <= 260, "{}", element.path);
+        }
+    }
+    let root = elements.last().expect("there is a root");
+    assert_eq!(
+        (root.path.as_str(), root.attributes.as_str()),
+        ("Task", format!("version=\"1.3\" xmlns=\"{NAMESPACE}\"").as_str())
+    );
+    assert!(root.children.contains(&"Actions".to_owned()), "the schema wants actions");
+    let attributes: HashMap<&str, &str> =
+        elements.iter().map(|element| (element.path.as_str(), element.attributes.as_str())).collect();
+    assert_eq!(attributes["Task/Principals/Principal"], "id=\"Account\"");
+    assert_eq!(attributes["Task/Actions"], "Context=\"Account\"", "the actions name the principal");
+}
+
+#[test]
+fn it_does_what_the_readme_says() {
+    let elements = definition();
+    let text = |path: &str| {
+        let element = elements.iter().find(|element| element.path == path);
+        element.unwrap_or_else(|| panic!("no {path}")).text.as_str()
+    };
+    assert_eq!(text("Task/Triggers/TimeTrigger/Repetition/Interval"), "PT6H");
+    assert_eq!(text("Task/Settings/MultipleInstancesPolicy"), "IgnoreNew");
+    assert_eq!(text("Task/Settings/StartWhenAvailable"), "true");
+    assert_eq!(text("Task/Principals/Principal/LogonType"), "S4U", "whether logged on or not, no password stored");
+    let arguments = text("Task/Actions/Exec/Arguments");
+    assert!(arguments.starts_with("/d /c \"\"") && arguments.ends_with("2&gt;&gt; refresh.log\""), "{arguments}");
+    assert!(!arguments.contains('&') || arguments.matches('&').count() == 2, "cmd would begin a second command");
+}

@@ -1,0 +1,140 @@
+//! The program's system calls: read from a trace, and made to fail or to kill.
+//!
+//! strace counts the calls of each name, thread by thread; the N-th one is where an injection
+//! strikes. A program that is given the server's literal address has no name to look up, so it has
+//! one thread, and N means the same in every run. A kill strikes as the call is entered: the call
+//! itself is not made. So the kills at all calls of a run are the kills between any two of them.
+
+use crate::kit::{Outcome, Program};
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+
+/// What happens to which call.
+#[derive(Clone, Debug)]
+pub struct Injection(String);
+
+impl Injection {
+    /// SIGKILL on entering the `n`-th call of this name.
+    pub fn kill(name: &str, n: usize) -> Injection {
+        Injection(format!("{name}:signal=KILL:when={n}"))
+    }
+
+    /// The `n`-th call of this name fails.
+    pub fn fail(name: &str, n: usize, errno: &str) -> Injection {
+        Injection(format!("{name}:error={errno}:when={n}"))
+    }
+
+    /// The `n`-th call of this name fails, and all after it.
+    pub fn fail_from(name: &str, n: usize, errno: &str) -> Injection {
+        Injection(format!("{name}:error={errno}:when={n}+"))
+    }
+}
+
+/// The words to put before the program's. The trace goes to `log`.
+pub fn words(log: &Path, injection: Option<&Injection>) -> Vec<OsString> {
+    // -y writes the path behind each file descriptor.
+    let mut words: Vec<OsString> = ["strace", "-f", "-y", "-s", "0", "-o"].map(OsString::from).into();
+    words.push(log.into());
+    if let Some(Injection(expression)) = injection {
+        words.push("-e".into());
+        words.push(format!("inject={expression}").into());
+    }
+    words
+}
+
+/// Runs the program, which `words` were put before, to its end.
+pub fn run(program: Program<'_>, log: &Path) -> (Outcome, Trace) {
+    let outcome = program.run();
+    (outcome, Trace::read(log))
+}
+
+/// One system call.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub name: String,
+    /// Arguments and result, as strace writes them.
+    text: String,
+}
+
+impl Call {
+    /// Whether an argument or the result is the file of this name.
+    pub fn is_on(&self, file: &str) -> bool {
+        [format!("/{file}\""), format!("/{file}>")].iter().any(|path| self.text.contains(path))
+    }
+
+    pub fn is_on_socket(&self) -> bool {
+        self.text.contains("<socket:") || self.text.contains("<TCP:")
+    }
+
+    /// Whether it came back, for better or worse.
+    pub fn is_finished(&self) -> bool {
+        !self.text.trim_end().ends_with("= ?") && !self.text.contains("<unfinished ...>")
+    }
+
+    /// Whether it failed because a test wanted it to.
+    pub fn is_injected(&self) -> bool {
+        self.has("(INJECTED)")
+    }
+
+    pub fn has(&self, text: &str) -> bool {
+        self.text.contains(text)
+    }
+}
+
+impl std::fmt::Display for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}", self.name, self.text)
+    }
+}
+
+/// All system calls of a run, in their order.
+pub struct Trace {
+    pub calls: Vec<Call>,
+}
+
+impl Trace {
+    fn read(log: &Path) -> Trace {
+        let log = fs::read(log).expect("strace wrote a log");
+        let calls = String::from_utf8_lossy(&log)
+            .lines()
+            .filter_map(|line| {
+                let (_thread, call) = line.split_once(' ')?;
+                let call = call.trim_start();
+                let (name, _) = call.split_once('(')?;
+                let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+                is_name.then(|| Call { name: name.to_owned(), text: call[name.len()..].to_owned() })
+            })
+            .collect();
+        Trace { calls }
+    }
+
+    /// Every name that occurs, each once, in the order of the first occurrence. `execve` is left
+    /// out: it is strace's, not yet the program's.
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for call in &self.calls {
+            if call.name != "execve" && !names.contains(&call.name) {
+                names.push(call.name.clone());
+            }
+        }
+        names
+    }
+
+    /// Where the first call is that is `wanted`.
+    pub fn position(&self, wanted: impl Fn(&Call) -> bool) -> Option<usize> {
+        self.calls.iter().position(wanted)
+    }
+
+    /// Where the sync of the new tokens in the draft came back well: from here on they are safe.
+    pub fn safe_from(&self, draft: &str) -> Option<usize> {
+        let written = self.position(|call| call.name == "write" && call.is_on(draft) && call.is_finished())?;
+        let synced = |call: &Call| call.name == "fsync" && call.is_on(draft) && call.has("= 0");
+        Some(written + self.calls[written..].iter().position(synced)?)
+    }
+
+    /// For a failed test.
+    pub fn report(&self) -> String {
+        self.calls.iter().map(|call| format!("{call}\n")).collect()
+    }
+}

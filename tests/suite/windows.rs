@@ -1,0 +1,346 @@
+//! What is different on Windows: who may open a file, who stands in the way of its replacement,
+//! what a path is, and how a program is interrupted.
+//!
+//! The program is the .exe, under wine or on Windows; `tests/windows/in-wine.sh` prepares the
+//! first. A second Windows process, the *witness* (`tests/windows/witness.c`), does what scanners,
+//! and administrators do. What holds on every system is in `tests/cases` and `meanwhile`,
+//! which `make test-windows` runs on the .exe as well.
+//!
+//! wine keeps of a DACL what the mode bits of a Unix file can say: who else may read. So a DACL
+//! that lets nobody else in is told from an open one here; that protection from inheritance and
+//! the entries of a real DACL survive can only be seen on Windows, where the same test shows it.
+
+use crate::kit::{self, Outcome, System, TOKEN_FILE, Workspace};
+use crate::token_server::{Leaf, Record, Script, Step, TokenServer};
+use crate::tools;
+use std::io::Read as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
+
+const WITNESS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/witness.exe");
+const READ_ONLY: &str = "0x21";
+const HIDDEN_AND_SYSTEM: &str = "0x26";
+
+/// What Windows lets a process end with on Ctrl-C and its like.
+/// It is 0xC000013A, of which Unix, and so wine, keeps the last byte.
+const STATUS_CONTROL_C_EXIT: i32 = 0x3A;
+
+/// For what comes at once, or not at all.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn serve(script: Script) -> TokenServer {
+    assert_eq!(kit::system(), System::Windows, "make test-windows runs this");
+    TokenServer::start(kit::tls(Leaf::Localhost), script)
+}
+
+/// The witness with these words.
+fn witness(workspace: &Workspace, words: &[&str]) -> Command {
+    let runner = env::var("DOCUSIGN_REFRESH_RUNNER").unwrap_or_default();
+    let line: Vec<&str> = runner.split_whitespace().chain([WITNESS]).chain(words.iter().copied()).collect();
+    let mut command = Command::new(line[0]);
+    command.args(&line[1..]).current_dir(workspace.directory());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    command
+}
+
+/// What the witness says.
+fn testimony(workspace: &Workspace, words: &[&str]) -> String {
+    let output = witness(workspace, words).output().expect("run the witness");
+    let said = String::from_utf8(output.stdout).expect("it speaks UTF-8").trim().to_owned();
+    assert!(output.status.success(), "{words:?}: {said}");
+    said
+}
+
+/// Starts a witness that is to hold a file, and returns once it does.
+fn spawn_holder(command: &mut Command) -> Child {
+    let mut holder = command.spawn().expect("start the witness");
+    let mut said = [0; 4];
+    holder.stdout.as_mut().expect("it is piped").read_exact(&mut said).expect("hear the witness");
+    assert_eq!(said, *b"held");
+    holder
+}
+
+/// A path as Windows writes it. wine shows the Unix file system as drive Z.
+fn windows_path(path: &Path) -> String {
+    match cfg!(windows) {
+        true => path.display().to_string(),
+        false => format!("Z:{}", path.display().to_string().replace('/', "\\")),
+    }
+}
+
+fn is_refreshed(outcome: &Outcome, name: &str) -> bool {
+    String::from_utf8_lossy(&outcome.files[name]).contains("Canary7~access+1")
+}
+
+/// One run on the token file, by that name, at a server that rotates.
+fn refresh_by_name(workspace: &Workspace, name: &str) -> (Outcome, Record) {
+    let server = serve(Script::always(kit::rotation().step()));
+    let outcome = workspace.program().refreshing_at(&server).args([name]).run();
+    (outcome, server.finish())
+}
+
+#[test]
+#[ignore = "of the .exe: make test-windows"]
+fn sixteen_runs_at_once_make_one_request() {
+    let rotation = kit::rotation();
+    let workspace = Workspace::after_login("sixteen");
+    let (sender, arrived) = channel();
+    let (answer, may_answer) = channel::<()>();
+    let may_answer = Mutex::new(may_answer);
+    let first = rotation.step().on_request(move |_| {
+        sender.send(()).expect("the test waits for it");
+        may_answer.lock().expect("one request").recv().expect("the test says when");
+    });
+    let server = serve(Script::once([first]).then_always(rotation.step()));
+    let runs: Vec<_> = (0..16).map(|_| workspace.program().refreshing_at(&server).args(["-v"]).start()).collect();
+    arrived.recv_timeout(PATIENCE).expect("the request arrives");
+    // All sixteen have read the file before the answer comes: fifteen wait for the lock.
+    let at_rest = ["waiting for another run's lock", "sending the request"];
+    let states: Vec<_> = runs.iter().map(|run| run.await_stderr(&at_rest)).collect();
+    assert_eq!(states.iter().filter(|state| **state == Some(0)).count(), 15, "{states:?}");
+    answer.send(()).expect("the server waits");
+    for run in runs {
+        let outcome = run.wait().expect_exit(0);
+        assert!(is_refreshed(&outcome, TOKEN_FILE), "{}", outcome.report(&[]));
+    }
+    assert_eq!((server.finish().requests.len(), rotation.reuses()), (1, 0));
+}
+
+#[test]
+#[ignore = "of the .exe: make test-windows"]
+fn a_lock_that_stays_busy_ends_the_run_before_the_request() {
+    let workspace = Workspace::after_login("busy");
+    let (sender, arrived) = channel();
+    let stalled = Step::stall().on_request(move |_| {
+        let _ = sender.send(());
+    });
+    let server = serve(Script::once([stalled]));
+    let mut first = workspace.program().refreshing_at(&server).start();
+    arrived.recv_timeout(PATIENCE).expect("the request arrives");
+    let outcome = workspace.program().refreshing_at(&server).args(["--lock-timeout", "1s"]).run().expect_exit(75);
+    assert!(outcome.stderr().contains("another run holds Z:\\") || cfg!(windows), "{}", outcome.report(&[]));
+    first.kill();
+    first.wait();
+    assert_eq!(server.finish().requests.len(), 1);
+}
+
+#[test]
+#[ignore = "of the .exe: make test-windows"]
+fn a_scanner_in_the_way_is_waited_for() {
+    let workspace = Workspace::after_login("scanner");
+    let (sender, held) = channel();
+    // From the moment at which the refresh token is spent, to well after the first try to rename.
+    let scanner = Mutex::new(witness(&workspace, &["hold", TOKEN_FILE, "700"]));
+    let step = kit::rotation().step().on_request(move |_| {
+        let scanner = spawn_holder(&mut scanner.lock().expect("one request"));
+        sender.send((scanner, Instant::now())).expect("the test waits for it");
+    });
+    let server = serve(Script::once([step]));
+    let outcome = workspace.program().refreshing_at(&server).run().expect_exit(0);
+    let (mut scanner, since) = held.recv_timeout(PATIENCE).expect("the scanner was there");
+    assert!(since.elapsed() >= Duration::from_millis(600), "the run ended after {:?}", since.elapsed());
+    scanner.wait().expect("the scanner ends");
+    assert!(is_refreshed(&outcome, TOKEN_FILE), "{}", outcome.report(&[]));
+    assert!(!outcome.files.contains_key("docusign.json.new"));
+}
+
+#[test]
+#[ignore = "of the .exe: make test-windows"]
+fn who_never_lets_go_is_found_before_the_token_is_spent() {
+    let workspace = Workspace::after_login("held");
+    let mut holder = spawn_holder(&mut witness(&workspace, &["hold", TOKEN_FILE, "60000"]));
+    let (outcome, record) = refresh_by_name(&workspace, TOKEN_FILE);
+    let outcome = outcome.expect_exit(73);
+    assert_eq!(record.connections, 0);
+    assert!(outcome.stderr().contains("hint: nothing was sent"), "{}", outcome.report(&[]));
+    holder.kill().expect("end the holder");
+    holder.wait().expect("the holder ends");
+}
+
+#[test]
+#[ignore = "of the .exe: make test-windows"]
+fn what_could_not_be_put_in_place_is_by_the_next_run() {
+    let rotation = kit::rotation();
+    let workspace = Workspace::after_login("not-in-place");
+    let (sender, held) = channel();
+    let holder = Mutex::new(witness(&workspace, &["hold", TOKEN_FILE, "60000"]));
+    let step = rotation.step().on_request(move |_| {
+        let holder = spawn_holder(&mut holder.lock().expect("one request"));
+        sender.send(holder).expect("the test waits for it");
+    });
+    let server = serve(Script::once([step]).then_always(rotation.step()));
+    let outcome = workspace.program().refreshing_at(&server).run().expect_exit(74);
+    let draft = windows_path(&workspace.path("docusign.json.new"));
+    assert!(outcome.stderr().contains(&format!("hint: the new tokens are in {draft}:")), "{}", outcome.report(&[]));
+    assert!(is_refreshed(&outcome, "docusign.json.new") && !is_refreshed(&outcome, TOKEN_FILE));
+    let mut holder = held.recv_timeout(PATIENCE).expect("the holder was there");
+    holder.kill().expect("end the holder");
+    holder.wait().expect("the holder ends");
+
+    let outcome = workspace.program().refreshing_at(&server).args(["--min-ttl", "1h"]).run().expect_exit(0);
+    assert!(outcome.stderr().contains("an earlier run died"), "{}", outcome.report(&[]));
+    assert!(is_refreshed(&outcome, TOKEN_FILE) && !outcome.files.contains_key("docusign.json.new"));
+    assert_eq!((server.finish().requests.len(), rotation.reuses()), (1, 0));
+}
+
+#[test]
+#[ignore = "of the .exe: make test-windows"]
+fn a_closed_file_stays_closed_and_its_draft_is_closed() {
+    let workspace = Workspace::after_login("closed");
+    let open = testimony(&workspace, &["descriptor", TOKEN_FILE]);
+    let owner = open.strip_prefix("O:").and_then(|rest| rest.split("G:").next()).expect("it has an owner");
+    // What `icacls docusign.json /inheritance:r /grant:r USER:F` makes of it.
+    let closed = testimony(&workspace, &["descriptor", TOKEN_FILE, &format!("D:P(A;;FA;;;{owner})")]);
+    assert_ne!(open, closed, "the file was closed");
+
+    let draft = Mutex::new(witness(&workspace, &["descriptor", "docusign.json.new"]));
+    let (sender, seen) = channel();
+    let step = kit::rotation().step().on_request(move |_| {
+        let output = draft.lock().expect("one request").output().expect("run the witness");
+        sender.send(String::from_utf8_lossy(&output.stdout).trim().to_owned()).expect("the test waits for it");
+    });
+    let server = serve(Script::once([step]));
+    let outcome = workspace.program().refreshing_at(&server).run().expect_exit(0);
+    assert!(is_refreshed(&outcome, TOKEN_FILE));
+    assert_eq!(
+        seen.recv_timeout(PATIENCE).expect("the draft was seen"),
+        closed,
+        "the draft, with the request under way"
+    );
+    assert_eq!(testimony(&workspace, &["descriptor", TOKEN_FILE]), closed, "the file afterwards");
+}
+
+#[test]
+#[ignore = "of the .exe: make test-windows"]
+fn attributes_are_kept() {
+    let workspace = Workspace::after_login("attributes");
+    let before = testimony(&workspace, &["attributes", TOKEN_FILE, HIDDEN_AND_SYSTEM]);
+    let (outcome, _) = refresh_by_name(&workspace, TOKEN_FILE);
+    assert!(is_refreshed(&outcome.expect_exit(0), TOKEN_FILE));
+    assert_eq!(testimony(&workspace, &["attributes", TOKEN_FILE]), before);
+}
+
+#[test]
+#[ignore = "of the .exe: make test-windows"]
+fn a_read_only_file_is_found_before_the_token_is_spent() {
+    let workspace = Workspace::after_login("read-only");
+    testimony(&workspace, &["attributes", TOKEN_FILE, READ_ONLY]);
+    let (outcome, record) = refresh_by_name(&workspace, TOKEN_FILE);
+    let outcome = outcome.expect_exit(73);
+    assert_eq!(record.connections, 0);
+    let wanted = "docusign-refresh: docusign.json: the token file has the read-only attribute\n\
+                  hint: nothing was sent; clear the attribute: attrib -r \"docusign.json\"\n";
+    assert_eq!(outcome.stderr(), wanted);
+    assert!(!outcome.files.contains_key("docusign.json.new"));
+}
+
+#[test]
+#[ignore = "of the .exe: make test-windows"]
+fn a_file_with_two_names_is_refused() {
+    let workspace = Workspace::after_login("two-names");
+    fs::hard_link(workspace.path(TOKEN_FILE), workspace.path("other.json")).expect("make a second name");
+    let server = serve(Script::default());
+    let outcome = workspace.program().refreshing_at(&server).start().observe().expect_exit(66);
+    assert!(outcome.stderr().contains("other hard links"), "{}", outcome.report(&[]));
+    assert_eq!(server.finish().connections, 0);
+}
+
+#[test]
+#[ignore = "of the .exe: make test-windows"]
+fn every_way_to_write_a_path_leads_to_the_file() {
+    for name in ["docusign.json", "a b.json", "tökens 日本.json", "sub dir/tokens.json"] {
+        let mut workspace = Workspace::new("path");
+        workspace.give(name, kit::rotation().first_token_file());
+        let whole = windows_path(&workspace.path(name));
+        let relative_to_drive = format!("{}{}", &windows_path(Path::new("/"))[..2], name.replace('/', "\\"));
+        let ways =
+            [name.to_owned(), name.replace('/', "\\"), whole.clone(), format!(r"\\?\{whole}"), relative_to_drive];
+        for way in ways {
+            workspace.give(name, kit::rotation().first_token_file());
+            let (outcome, record) = refresh_by_name(&workspace, &way);
+            let outcome = outcome.expect_exit(0);
+            assert_eq!(record.requests.len(), 1);
+            assert!(is_refreshed(&outcome, name), "{}", outcome.report(&[]));
+            // Redirected, it is UTF-8, without a mark; and it is the name that was given.
+            let line = format!("docusign-refresh: {way}: refreshed; ");
+            assert!(outcome.stderr().starts_with(&line), "{}", outcome.report(&[]));
+        }
+    }
+}
+
+#[test]
+#[ignore = "of the .exe: make test-windows"]
+fn messages_do_not_show_verbatim_paths() {
+    let workspace = Workspace::after_login("verbatim");
+    fs::create_dir(workspace.path("docusign.json.new")).expect("stand in the way");
+    let (outcome, _) = refresh_by_name(&workspace, TOKEN_FILE);
+    let outcome = outcome.expect_exit(73);
+    let line = format!("docusign-refresh: {}: ", windows_path(&workspace.path("docusign.json.new")));
+    assert!(outcome.stderr().starts_with(&line), "{}", outcome.report(&[]));
+}
+
+#[test]
+#[ignore = "of the .exe: make test-windows"]
+fn devices_and_streams_are_no_token_files() {
+    let workspace = Workspace::after_login("devices");
+    for name in ["CON", "nul", "NUL.json", "com1.txt", "sub\\aux", r"\\.\NUL", "CONIN$", "docusign.json:stream"] {
+        let (outcome, record) = refresh_by_name(&workspace, name);
+        let outcome = outcome.expect_exit(66);
+        let line = format!("docusign-refresh: {name}: cannot use it as token file: a device");
+        assert!(outcome.stderr().starts_with(&line), "{}", outcome.report(&[]));
+        assert_eq!(record.connections, 0);
+    }
+}
+
+/// wine makes a Ctrl-C of SIGINT, which Windows delivers on a thread that it starts for it.
+#[test]
+#[ignore = "of the .exe: make test-windows"]
+fn an_interruption_waits_until_the_answer_is_safe() {
+    let workspace = Workspace::after_login("interrupted");
+    let rotation = kit::rotation();
+    let (sender, arrived) = channel();
+    let (answer, may_answer) = channel::<()>();
+    let may_answer = Mutex::new(may_answer);
+    let step = rotation.step().on_request(move |_| {
+        sender.send(()).expect("the test waits for it");
+        may_answer.lock().expect("one request").recv().expect("the test says when");
+    });
+    let server = serve(Script::once([step]));
+    let run = workspace.program().refreshing_at(&server).start();
+    arrived.recv_timeout(PATIENCE).expect("the request arrives");
+    let threads = || fs::read_dir(format!("/proc/{}/task", run.id())).map_or(0, Iterator::count);
+    let before = threads();
+    let kill = Command::new("kill").args(["-INT", &run.id().to_string()]).status().expect("run kill");
+    assert!(kill.success());
+    let started = Instant::now();
+    while threads() <= before && started.elapsed() < PATIENCE {
+        thread::yield_now();
+    }
+    assert!(threads() > before, "the handler waits on a thread of its own");
+    answer.send(()).expect("the server waits");
+    let outcome = run.wait().expect_exit(STATUS_CONTROL_C_EXIT);
+    assert!(is_refreshed(&outcome, TOKEN_FILE), "{}", outcome.report(&[]));
+    assert_eq!(server.finish().requests.len(), 1);
+}
+
+#[test]
+#[ignore = "of the .exe: make test-windows"]
+fn a_console_shows_names_as_they_are() {
+    if tools::find("script").is_none() {
+        return;
+    }
+    let server = serve(Script::default());
+    let workspace = Workspace::new("console");
+    let runner = env::var("DOCUSIGN_REFRESH_RUNNER").unwrap_or_default();
+    let line = format!("{runner} '{}' 'tö日 ken.json' --client-id x", kit::binary().display());
+    let mut console = Command::new("script");
+    console.args(["--quiet", "--command", &line, "/dev/null"]).current_dir(workspace.directory());
+    let output = console.stdin(Stdio::null()).output().expect("run script");
+    let shown = String::from_utf8(output.stdout).expect("the terminal gets UTF-8");
+    assert!(shown.contains("docusign-refresh: tö日 ken.json: cannot read the token file"), "{shown}");
+    server.finish();
+}
