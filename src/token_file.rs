@@ -14,8 +14,8 @@
 //! * *created*: empty, mode 0600; then it gets the owner, group and mode of TOKENS.
 //! * *blank*: as many newlines as the new content can need, synced. So a full, read-only or
 //!   forbidden disk is found before the refresh token is spent. A newline can't stand inside a
-//!   JSON string: a draft that is half written, or half on disk, never parses. Until the draft is
-//!   gone, the lock file holds a fingerprint of the refresh token that is about to be sent.
+//!   JSON string: a draft that is half written, or half on disk, never parses. Its name is synced,
+//!   too. Until it is gone, the lock file holds a fingerprint of the refresh token to be sent.
 //! * *complete*: the new content, written over the blanks, cut to its length, synced. From here on
 //!   the new refresh token is safe. A complete draft is only ever replaced as a whole.
 //! * *committed*: renamed to TOKENS, and the directory synced.
@@ -82,7 +82,7 @@ pub enum Recovery {
     Nothing,
     /// It held newer tokens than TOKENS and is now TOKENS.
     Promoted,
-    /// TOKENS was written after it; it stays at this path.
+    /// TOKENS holds those of another login; it stays at this path.
     SetAside(PathBuf),
 }
 
@@ -102,7 +102,7 @@ pub enum Warning {
     DraftNotRemoved(io::Error),
 }
 
-/// Why a step failed. The variant says what is lost: nothing, but for the last two.
+/// Why a step failed. Nothing is spent, but for the last three.
 pub enum Error {
     Unreadable {
         why: io::Error,
@@ -366,6 +366,8 @@ impl LockedTokenFile {
         draft.fill(size).map_err(failed("cannot reserve space in the draft"))?;
         let noted = self.note(&fingerprint(stored.refresh_token()));
         noted.map_err(|why| Error::LockFailed { lock: self.file.beside(".lock"), why })?;
+        // Or else a power cut may forget the draft's name, whatever it holds by then.
+        draft.directory.sync(&draft.file).map_err(failed("cannot sync its directory"))?;
         Ok(draft)
     }
 }

@@ -32,6 +32,9 @@ mod certificates;
 #[cfg(unix)]
 #[path = "suite/client_certificates.rs"]
 mod client_certificates;
+#[cfg(unix)]
+#[path = "suite/container.rs"]
+mod container;
 #[cfg(target_os = "linux")]
 #[path = "suite/crowds.rs"]
 mod crowds;
@@ -61,6 +64,9 @@ mod kills;
 #[path = "suite/kit.rs"]
 mod kit;
 #[cfg(unix)]
+#[path = "suite/machine.rs"]
+mod machine;
+#[cfg(unix)]
 #[path = "suite/manual.rs"]
 mod manual;
 #[path = "suite/meanwhile.rs"]
@@ -85,6 +91,9 @@ mod proxies;
 #[cfg(unix)]
 #[path = "suite/readme.rs"]
 mod readme;
+#[cfg(unix)]
+#[path = "suite/recipes.rs"]
+mod recipes;
 #[cfg(target_os = "linux")]
 #[path = "suite/recovery.rs"]
 mod recovery;

@@ -43,7 +43,11 @@ inside=$scratch/$name
 
 mkdir "$inside"
 install -m 755 "$binary" "$inside/$(basename "$binary")"
-install -m 644 README.md LICENSE "$here/../docusign-refresh.1" "$here/docusign-refresh.bash" "$inside"
+install -m 644 README.md LICENSE "$inside"
+case $system in
+    *-windows) install -m 644 "$here/docusign-refresh-task.xml" "$inside" ;;
+    *) install -m 644 "$here/../docusign-refresh.1" "$here/docusign-refresh.bash" "$inside" ;;
+esac
 install -m 644 "$scratch/bill" "$inside/docusign-refresh.cdx.json"
 
 # The licences of the crates ask that their texts go with the program.

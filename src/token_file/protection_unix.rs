@@ -19,9 +19,12 @@ impl Directory {
         Ok(Self { handle, device })
     }
 
-    /// Makes what was renamed in it durable.
-    pub fn sync(&self, _renamed: &File) -> io::Result<()> {
-        super::retried(|| self.handle.sync_all())
+    /// Makes the names in it durable, where the file system can.
+    pub fn sync(&self, _named: &File) -> io::Result<()> {
+        match super::retried(|| self.handle.sync_all()) {
+            Err(why) if matches!(why.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+            synced => synced,
+        }
     }
 }
 

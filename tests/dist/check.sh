@@ -50,10 +50,12 @@ echo 'check-dist: checksums'
 for system in $SYSTEMS; do
     echo "check-dist: the archive for $system"
     program=docusign-refresh
+    others='docusign-refresh.1 docusign-refresh.bash docusign-refresh.cdx.json'
     case $system in
         *-windows)
             target=${system%-windows}-pc-windows-gnu
             program=docusign-refresh.exe
+            others='docusign-refresh-task.xml docusign-refresh.cdx.json'
             unzip -q "$dist"/docusign-refresh-*-"$system".zip -d "$scratch/$system"
             ;;
         *)
@@ -63,7 +65,7 @@ for system in $SYSTEMS; do
             ;;
     esac
     inside=$(echo "$scratch/$system"/docusign-refresh-*-"$system")
-    wanted="LICENSE LICENSES-OF-CRATES README.md $program docusign-refresh.1 docusign-refresh.bash docusign-refresh.cdx.json"
+    wanted=$(echo "LICENSE LICENSES-OF-CRATES README.md $program $others" | tr ' ' '\n' | LC_ALL=C sort | xargs)
     found=$(cd "$inside" && find . -type f | sed 's|^\./||' | LC_ALL=C sort | xargs)
     [ "$found" = "$wanted" ] || fail "$system: it holds: $found"
     [ -x "$inside/$program" ] || fail "$system: the program is not executable"

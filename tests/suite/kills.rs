@@ -14,9 +14,11 @@
 //! What a machine without a plug can show of a power cut is the order of the calls: see
 //! `the_order_of_calls_survives_a_power_cut`.
 
+use crate::kit::TOKEN_FILE;
 use crate::needs::Need;
-use crate::scene::{DRAFT, Footing, LOCK, Scene};
+use crate::scene::{self, DRAFT, Footing, LOCK, Scene};
 use crate::strace::{self, Call, Injection, Trace};
+use crate::token_server::Script;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -136,7 +138,7 @@ fn kill(mut scene: Scene, name: &str, n: usize) -> Option<(Ending, String)> {
         assert_eq!(scene.stored(), Some(scene.rotation.refreshes()), "{}", what("the next run did not refresh"));
         assert_eq!(scene.litter(), [""; 0], "{}", what("the next run left this"));
     }
-    let place = [DRAFT, LOCK].into_iter().find(|file| last.is_on(file));
+    let place = [DRAFT, LOCK, TOKEN_FILE, "work"].into_iter().find(|file| last.is_on(file));
     let place = place.unwrap_or(if last.is_on_socket() { "socket" } else { "" });
     Some((ending, format!("{name} {place}").trim_end().to_owned()))
 }
@@ -185,6 +187,24 @@ fn killed_at_any_call_a_run_that_recovers_loses_nothing() {
     assert!(tally.count(Ending::New) > 3);
 }
 
+/// The token file is edited while the answer is outstanding, so the draft is written a second time.
+#[test]
+fn killed_at_any_call_a_run_on_an_edited_file_leaves_the_old_file_or_the_new_one() {
+    if !Need::Strace.is_met() {
+        return;
+    }
+    let tally = sweep("a run on an edited file", || {
+        Scene::staged("killed-edited", Footing::Plain, |workspace, step| {
+            let token_file = workspace.path(TOKEN_FILE);
+            Script::once([step.clone().on_request(move |_| scene::edit(&token_file))]).then_always(step)
+        })
+    });
+    assert!(tally.count(Ending::Old) > 50);
+    assert!(tally.count(Ending::New) > 3);
+    assert!(tally.count(Ending::Recovered) > 10);
+    assert!(tally.count(Ending::Lost) < 10);
+}
+
 #[test]
 fn killed_at_any_call_a_run_on_a_mounted_file_leaves_the_old_file_or_the_new_one() {
     if !Need::Strace.is_met() || !Need::OwnMounts.is_met() {
@@ -229,17 +249,17 @@ fn the_order_of_calls_survives_a_power_cut() {
     let scene = Scene::new("order", Footing::Plain);
     let trace = whole_run(&scene);
     let blank = trace.position(|call| call.name == "fsync" && call.is_on(DRAFT));
+    let named = trace.position(|call| call.name == "fsync" && call.is_on("work"));
     let sent = trace.calls.iter().rposition(|call| call.name == "sendto");
     let written = trace.position(|call| call.name == "write" && call.is_on(DRAFT));
     let safe = trace.safe_from(DRAFT);
     let renamed = trace.position(|call| call.name == "rename");
-    let directory_synced = trace.position(|call| call.name == "fsync" && call.is_on("work"));
+    let directory_synced = trace.calls.iter().rposition(|call| call.name == "fsync" && call.is_on("work"));
     let unlocked = trace.position(|call| call.name == "close" && call.is_on(LOCK));
-    let order = [blank, sent, written, safe, renamed, directory_synced, unlocked];
+    let order = [blank, named, sent, written, safe, renamed, directory_synced, unlocked];
     assert!(order.is_sorted() && order.iter().all(Option::is_some), "{order:?}\n{}", trace.report());
 
-    let token_file = crate::kit::TOKEN_FILE;
-    for call in trace.calls.iter().filter(|call| call.is_on(token_file)) {
+    for call in trace.calls.iter().filter(|call| call.is_on(TOKEN_FILE)) {
         let reads = matches!(call.name.as_str(), "readlink" | "statx" | "newfstatat" | "read" | "close" | "lseek");
         let opens = call.name == "openat" && call.has("O_RDONLY") && !call.has("O_TRUNC");
         let replaces = call.name == "rename";

@@ -9,12 +9,22 @@ use crate::kit::{self, Program, TOKEN_FILE, Workspace};
 use crate::needs;
 use crate::token_server::{Leaf, Record, Rotation, Script, Step, TokenServer};
 use std::ffi::OsString;
+use std::fs;
 use std::mem;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub const LOCK: &str = "docusign.json.lock";
 pub const DRAFT: &str = "docusign.json.new";
+
+/// A member of a human's own.
+const EDIT: &str = "{\n  \"account\": \"of the editor\",\n";
+
+/// Adds it to the token file, as an editor does.
+pub fn edit(token_file: &Path) {
+    let content = fs::read_to_string(token_file).expect("read the token file");
+    fs::write(token_file, content.replacen("{\n", EDIT, 1)).expect("write the token file");
+}
 
 /// What is mounted over the token file's name, where it is.
 const SOURCE: &str = "volume/tokens.json";
@@ -98,12 +108,12 @@ impl Scene {
         self.refreshes_behind(&self.workspace.read(self.token_file()))
     }
 
-    /// After how many refreshes this is the content of the token file, byte for byte; if it is
-    /// overwritten in place, blanks may still follow.
+    /// After how many refreshes this is the content of the token file, byte for byte, `edit` aside;
+    /// if it is overwritten in place, blanks may still follow.
     pub fn refreshes_behind(&self, content: &[u8]) -> Option<usize> {
-        let content = std::str::from_utf8(content).ok()?;
+        let content = std::str::from_utf8(content).ok()?.replacen(EDIT, "{\n", 1);
         let content = match self.footing {
-            Footing::Plain => content.to_owned(),
+            Footing::Plain => content,
             Footing::Mounted => format!("{}\n", content.trim_end_matches('\n')),
         };
         let members: serde_json::Value = serde_json::from_str(&content).ok()?;
