@@ -104,7 +104,8 @@ pub fn reason(why: &io::Error) -> String {
     if why.kind() == io::ErrorKind::UnexpectedEof {
         return "closed by the other side".to_owned();
     }
-    let text = why.to_string();
+    // Windows ends its sentence before the number.
+    let text = why.to_string().replace(". (os error ", " (os error ");
     let mut characters = text.trim_end_matches('.').chars();
     characters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(characters).collect()
 }

@@ -63,6 +63,8 @@ mod image;
 mod kills;
 #[path = "suite/kit.rs"]
 mod kit;
+#[path = "suite/large_files.rs"]
+mod large_files;
 #[cfg(unix)]
 #[path = "suite/machine.rs"]
 mod machine;
