@@ -212,18 +212,3 @@ pub fn is_passing(why: &io::Error) -> bool {
 pub fn device(_metadata: &Metadata) -> u64 {
     0
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn devices_are_known_by_name() {
-        for name in ["NUL", "con", r"C:\x\aux.json", "com1.tar.gz", "LPT¹", "nul .txt", r"\\.\pipe\x", "a.json:b"] {
-            assert!(is_device(Path::new(name)), "{name}");
-        }
-        for name in ["null.json", "console", "com10", "com", r"c:con\x", "C:docusign.json", r"\\?\C:\x.json"] {
-            assert!(!is_device(Path::new(name)), "{name}");
-        }
-    }
-}

@@ -248,7 +248,9 @@ fn a_file_with_two_names_is_refused() {
 #[test]
 #[ignore = "of the .exe: make test-windows"]
 fn every_way_to_write_a_path_leads_to_the_file() {
-    for name in ["docusign.json", "a b.json", "tökens 日本.json", "sub dir/tokens.json"] {
+    for name in
+        ["docusign.json", "a b.json", "tökens 日本.json", "sub dir/tokens.json", "console.json", "com10", "com.json"]
+    {
         let mut workspace = Workspace::new("path");
         workspace.give(name, kit::rotation().first_token_file());
         let whole = windows_path(&workspace.path(name));
@@ -283,7 +285,18 @@ fn messages_do_not_show_verbatim_paths() {
 #[ignore = "of the .exe: make test-windows"]
 fn devices_and_streams_are_no_token_files() {
     let workspace = Workspace::after_login("devices");
-    for name in ["CON", "nul", "NUL.json", "com1.txt", "sub\\aux", r"\\.\NUL", "CONIN$", "docusign.json:stream"] {
+    for name in [
+        "CON",
+        "nul",
+        "NUL.json",
+        "com1.txt",
+        "sub\\aux",
+        r"\\.\NUL",
+        "CONIN$",
+        "LPT¹",
+        "nul .txt",
+        "docusign.json:stream",
+    ] {
         let (outcome, record) = refresh_by_name(&workspace, name);
         let outcome = outcome.expect_exit(66);
         let line = format!("docusign-refresh: {name}: cannot use it as token file: a device");

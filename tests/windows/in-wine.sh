@@ -34,5 +34,7 @@ x86_64-w64-mingw32-gcc -O2 -s -municode -Wall -Werror -o "$top/target/witness.ex
 
 trap '"$server" -k || true' EXIT
 "$loader" "$top/target/witness.exe" stay </dev/null >/dev/null 2>&1 &
-"$loader" wineboot >/dev/null 2>&1 </dev/null
+for _ in 1 2 3 4 5; do
+    "$loader" "$top/target/witness.exe" attributes . </dev/null >/dev/null 2>&1 && break
+done
 "$@"
