@@ -62,7 +62,8 @@ fn owner_group_and_mode_are_kept_by_root() {
     if !Need::OtherUsers.is_met() {
         return;
     }
-    for mode in [0o600, 0o640, 0o644, 0o666, 0o400, 0o444] {
+    // A change of owner takes the last one's first bit away, if it comes second.
+    for mode in [0o600, 0o640, 0o644, 0o666, 0o400, 0o444, 0o4700] {
         let access = Access { user: USER, group: OTHER_GROUP, mode };
         let mut scene = scene_of(access);
         let token_file = scene.workspace.path(TOKEN_FILE);

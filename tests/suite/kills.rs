@@ -255,7 +255,7 @@ fn the_order_of_calls_survives_a_power_cut() {
     let safe = trace.safe_from(DRAFT);
     let renamed = trace.position(|call| call.name == "rename");
     let directory_synced = trace.calls.iter().rposition(|call| call.name == "fsync" && call.is_on("work"));
-    let unlocked = trace.position(|call| call.name == "close" && call.is_on(LOCK));
+    let unlocked = trace.position(|call| call.is_on(LOCK) && (call.name == "close" || call.has("LOCK_UN")));
     let order = [blank, named, sent, written, safe, renamed, directory_synced, unlocked];
     assert!(order.is_sorted() && order.iter().all(Option::is_some), "{order:?}\n{}", trace.report());
 

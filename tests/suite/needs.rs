@@ -28,7 +28,7 @@ impl Need {
             Need::Strace => {
                 ["strace", "-f", "-o", "/dev/null", "-e", "inject=close:error=EIO:when=60000", "true"].to_vec()
             }
-            Need::OwnMounts => [own_mounts(), &["sh", "-c", "mount -t tmpfs tmpfs /mnt"]].concat(),
+            Need::OwnMounts => [own_mounts(), &["sh", "-c", "mount -t tmpfs tmpfs /tmp"]].concat(),
             // That one has to come to the program and to the workspaces.
             Need::OtherUsers => {
                 let (binary, workspaces) = (kit::binary().to_str().expect("UTF-8"), env!("CARGO_TARGET_TMPDIR"));
