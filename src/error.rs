@@ -116,7 +116,12 @@ impl Error {
             }
             E::MountNotWritable { why } => {
                 Self::new(Exit::CantCreat, subject, format!("mounted by itself and not writable: {}", reason(&why)))
-                    .hint("nothing was sent; mount its directory, writable, instead of the file")
+                    .hint(match why.kind() {
+                        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                            "nothing was sent; make room on its volume"
+                        }
+                        _ => "nothing was sent; mount its directory, writable, instead of the file",
+                    })
             }
             E::NotWritten { draft, why } => {
                 Self::new(Exit::IoErr, subject, format!("refreshed, but cannot write the tokens: {}", reason(&why)))

@@ -250,7 +250,6 @@ impl HttpClient {
         body.truncate(LARGEST_BODY);
         let is_whole = is_framed && cut_short.is_none();
         let status = response.status().as_u16();
-        self.journal.step(format_args!("HTTP {status}, {} bytes", body.len()));
         drop(response);
         let connection = OpenConnection(attempt);
         Response { status, location, retry_after, trace, body, is_whole, cut_short, connection }

@@ -52,6 +52,7 @@ use error::Error;
 use http::{HttpClient, LARGEST_BODY, Network};
 use journal::Journal;
 use oauth::RefreshRequest;
+use refresh::Refreshed;
 use report::{Ending, Outcome};
 use token_file::{Recovery, TokenFile};
 use token_set::TokenSet;
@@ -135,10 +136,12 @@ fn run(settings: &Settings, network: Network, speaker: &Speaker<'_>) -> Result<E
         }
     };
 
-    let response = &refreshed.response;
-    let commit = draft.commit(&stored, |stored| stored.refreshed(response, requested_at)).map_err(in_file)?;
+    let Refreshed { response, connection, answer } = refreshed;
+    let commit = draft.commit(&stored, |stored| stored.refreshed(&response, requested_at));
     signals::let_through();
-    drop(refreshed.connection);
+    drop(connection);
+    journal.step(format_args!("{answer}"));
+    let commit = commit.map_err(in_file)?;
     journal.step(format_args!("committed"));
     if let Some(warning) = commit.warning {
         speaker.warn(format_args!("{warning}"));

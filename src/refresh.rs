@@ -41,10 +41,21 @@ pub enum Replay {
     Never,
 }
 
-/// The tokens, and the connection they came by: whoever stores the tokens closes it afterwards.
+/// The tokens, and what has to wait until they are stored: to close the connection they came by,
+/// and to speak of the answer.
 pub struct Refreshed {
     pub response: TokenResponse,
     pub connection: OpenConnection,
+    pub answer: Answer,
+}
+
+/// What may be told of an answer.
+pub struct Answer {
+    status: u16,
+    /// Of the body, in bytes.
+    length: usize,
+    /// The server's own id for the exchange.
+    trace: Option<String>,
 }
 
 /// Why there are no tokens.
@@ -88,9 +99,8 @@ pub enum Cause {
     },
 }
 
-/// How one attempt ended.
-enum Outcome {
-    Tokens(Refreshed),
+/// How an attempt ended that brought no tokens.
+enum Shortfall {
     NotSent(Reason),
     NotNow { cause: Cause, retry_after: Option<Duration> },
     FateUnknown(Cause),
@@ -109,23 +119,26 @@ pub fn refresh(
     loop {
         course.attempts += 1;
         journal.step(format_args!("attempt {}", course.attempts));
-        let (outcome, trace) = attempt(client, request, deadline);
-        if let Some(trace) = &trace {
-            journal.step(format_args!("the server's id for this: {trace}"));
+        let (shortfall, answer) = match attempt(client, request, deadline) {
+            Ok(refreshed) => return Ok(refreshed),
+            Err(without_tokens) => *without_tokens,
+        };
+        if let Some(answer) = &answer {
+            journal.step(format_args!("{answer}"));
         }
-        let (cause, wait) = match outcome {
-            Outcome::Tokens(refreshed) => return Ok(refreshed),
-            Outcome::NotSent(reason) => (Cause::NotSent(reason), course.backoff(Duration::ZERO)),
-            Outcome::NotNow { cause, retry_after } => {
+        let (cause, wait) = match shortfall {
+            Shortfall::NotSent(reason) => (Cause::NotSent(reason), course.backoff(Duration::ZERO)),
+            Shortfall::NotNow { cause, retry_after } => {
                 signals::let_through();
                 (cause, course.backoff(retry_after.unwrap_or_default()))
             }
-            Outcome::FateUnknown(cause) => (cause, course.replay(replay)),
-            Outcome::Final(cause) => (cause, None),
+            Shortfall::FateUnknown(cause) => (cause, course.replay(replay)),
+            Shortfall::Final(cause) => (cause, None),
         };
         journal.step(format_args!("attempt {} failed: {cause}", course.attempts));
         let Some(wait) = wait else {
             let may_be_spent = course.first_unknown.is_some();
+            let trace = answer.and_then(|answer| answer.trace);
             return Err(Box::new(Unrefreshed { cause, may_be_spent, attempts: course.attempts, trace }));
         };
         journal.step(format_args!("waiting {} ms", wait.as_millis()));
@@ -171,51 +184,58 @@ impl Course {
     }
 }
 
-fn attempt(client: &mut HttpClient, request: &RefreshRequest, deadline: Instant) -> (Outcome, Option<String>) {
-    match client.post(request.authorization(), request.form(), deadline) {
-        Ok(response) => {
-            let trace = response.trace.as_deref().map(|trace| request.printable(trace));
-            (judge(request, response), trace)
-        }
-        Err(Failure::NotSent(reason)) if reason.is_configuration() => {
-            (Outcome::Final(Cause::Misconfigured(reason)), None)
-        }
-        Err(Failure::NotSent(reason)) => (Outcome::NotSent(reason), None),
-        Err(Failure::OutcomeUnknown(reason)) => (Outcome::FateUnknown(Cause::NoAnswer(reason)), None),
+fn attempt(
+    client: &mut HttpClient,
+    request: &RefreshRequest,
+    deadline: Instant,
+) -> Result<Refreshed, Box<(Shortfall, Option<Answer>)>> {
+    let response = client.post(request.authorization(), request.form(), deadline).map_err(|failure| {
+        let shortfall = match failure {
+            Failure::NotSent(reason) if reason.is_configuration() => Shortfall::Final(Cause::Misconfigured(reason)),
+            Failure::NotSent(reason) => Shortfall::NotSent(reason),
+            Failure::OutcomeUnknown(reason) => Shortfall::FateUnknown(Cause::NoAnswer(reason)),
+        };
+        Box::new((shortfall, None))
+    })?;
+    let trace = response.trace.as_deref().map(|trace| request.printable(trace));
+    let answer = Answer { status: response.status, length: response.body.len(), trace };
+    match judge(request, response) {
+        Ok((response, connection)) => Ok(Refreshed { response, connection, answer }),
+        Err(shortfall) => Err(Box::new((shortfall, Some(answer)))),
     }
 }
 
-fn judge(request: &RefreshRequest, response: Response) -> Outcome {
+fn judge(request: &RefreshRequest, response: Response) -> Result<(TokenResponse, OpenConnection), Shortfall> {
     let status = response.status;
     if let 300..400 = status {
         let to = request.printable(&target_host(response.location.as_deref()));
-        return Outcome::Final(Cause::Redirected { status, to });
+        return Err(Shortfall::Final(Cause::Redirected { status, to }));
     }
     let body = if response.is_whole { Body::Whole(&response.body) } else { Body::MaybeCut(&response.body) };
     let said = match request.read(status, body) {
-        Ok(tokens) => return Outcome::Tokens(Refreshed { response: tokens, connection: response.connection }),
+        Ok(tokens) => return Ok((tokens, response.connection)),
         Err(said) => said,
     };
     // "Retry-After: 0" is no invitation to hammer.
     let retry_after = response.retry_after.as_deref().and_then(read_retry_after).filter(|wait| !wait.is_zero());
-    match (status, said, response.cut_short) {
+    Err(match (status, said, response.cut_short) {
         (429 | 503, said, _) => not_now(status, error_response(said), retry_after),
         (_, Unanswered::Refused(error), _) if error.verdict == Verdict::NotNow => {
             not_now(status, Some(error), retry_after)
         }
         (408 | 500.., Unanswered::Refused(error), _) if error.verdict != Verdict::Reauthorize => {
-            Outcome::FateUnknown(Cause::PutOff { status, said: Some(error), retry_after: None })
+            Shortfall::FateUnknown(Cause::PutOff { status, said: Some(error), retry_after: None })
         }
-        (_, Unanswered::Refused(error), _) => Outcome::Final(Cause::Refused(error)),
-        (_, Unanswered::NotOauth(_), Some(reason)) => Outcome::FateUnknown(Cause::NoAnswer(reason)),
-        (408 | 500.., ..) => Outcome::FateUnknown(Cause::PutOff { status, said: None, retry_after: None }),
-        (200..300, Unanswered::NotOauth(kind), None) => Outcome::FateUnknown(Cause::NotOauth { status, kind }),
-        (_, Unanswered::NotOauth(kind), None) => Outcome::Final(Cause::NotOauth { status, kind }),
-    }
+        (_, Unanswered::Refused(error), _) => Shortfall::Final(Cause::Refused(error)),
+        (_, Unanswered::NotOauth(_), Some(reason)) => Shortfall::FateUnknown(Cause::NoAnswer(reason)),
+        (408 | 500.., ..) => Shortfall::FateUnknown(Cause::PutOff { status, said: None, retry_after: None }),
+        (200..300, Unanswered::NotOauth(kind), None) => Shortfall::FateUnknown(Cause::NotOauth { status, kind }),
+        (_, Unanswered::NotOauth(kind), None) => Shortfall::Final(Cause::NotOauth { status, kind }),
+    })
 }
 
-fn not_now(status: u16, said: Option<ErrorResponse>, retry_after: Option<Duration>) -> Outcome {
-    Outcome::NotNow { cause: Cause::PutOff { status, said, retry_after }, retry_after }
+fn not_now(status: u16, said: Option<ErrorResponse>, retry_after: Option<Duration>) -> Shortfall {
+    Shortfall::NotNow { cause: Cause::PutOff { status, said, retry_after }, retry_after }
 }
 
 fn error_response(said: Unanswered) -> Option<ErrorResponse> {
@@ -242,6 +262,13 @@ fn target_host(location: Option<&str>) -> String {
             authority.rsplit('@').next().unwrap_or(authority).to_owned()
         }
         None => format!("another path of the same host, {}", location.split(['?', '#']).next().unwrap_or("")),
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HTTP {}, {} bytes", self.status, self.length)?;
+        self.trace.as_ref().map_or(Ok(()), |trace| write!(f, "; the server's id for this: {trace}"))
     }
 }
 

@@ -353,16 +353,16 @@ impl LockedTokenFile {
         }
         let directory =
             protection::Directory::open(self.file.directory()).map_err(failed("cannot open its directory"))?;
+        let size = stored.document_length() + largest_reply + DRAFT_MARGIN;
         if mount::is_mount_point(&self.file.path, &tokens, &directory) {
-            let opened = OpenOptions::new().write(true).open(&self.file.path);
-            opened.map_err(|why| Error::MountNotWritable { why })?;
+            let proven = mount::prove_writable(&self.file.path, size);
+            proven.map_err(|why| Error::MountNotWritable { why })?;
         }
         let file = retried(|| protection::create_draft(&path, &self.file.path, &tokens))
             .map_err(failed("cannot make the draft"))?;
         let mut draft = Draft { locked: self, replaced: tokens, path, file, directory, state: State::Blank };
         protection::copy(&self.file.path, &draft.replaced, &draft.file)
             .map_err(failed("cannot give the draft the owner and mode of the token file"))?;
-        let size = stored.document_length() + largest_reply + DRAFT_MARGIN;
         draft.fill(size).map_err(failed("cannot reserve space in the draft"))?;
         let noted = self.note(&fingerprint(stored.refresh_token()));
         noted.map_err(|why| Error::LockFailed { lock: self.file.beside(".lock"), why })?;

@@ -28,14 +28,8 @@ use std::thread;
 const CROWD: usize = 64;
 
 /// What `--verbose` says of a run's way, in order; the first only if the lock is taken.
-const STATIONS: [&str; 6] = [
-    "waiting for another run's lock",
-    ": locked",
-    "the draft is in place",
-    "sending the request",
-    ": HTTP 200",
-    ": committed",
-];
+const STATIONS: [&str; 5] =
+    ["waiting for another run's lock", ": locked", "the draft is in place", "sending the request", ": committed"];
 
 /// Ends the reading, also when a test fails.
 struct Over<'a>(&'a AtomicBool);

@@ -31,7 +31,7 @@ const THREADS: usize = 3;
 const REASONS: [&str; 6] = ["ENOSPC", "EIO", "EROFS", "EACCES", "EMFILE", "EDQUOT"];
 
 /// Every call that takes a file or its name, by the names that any C library makes it by.
-const ON_FILES: [&str; 31] = [
+const ON_FILES: [&str; 32] = [
     "open",
     "openat",
     "read",
@@ -44,6 +44,7 @@ const ON_FILES: [&str; 31] = [
     "fsync",
     "fdatasync",
     "ftruncate",
+    "fallocate",
     "rename",
     "renameat",
     "renameat2",
@@ -152,6 +153,7 @@ fn wanted_of_persistent(call: &Call, before: &Call, phase: Phase) -> Wanted {
 fn wanted_where_mounted(call: &Call, before: &Call, phase: Phase) -> Wanted {
     match (phase, place(call), call.name.as_str()) {
         (Phase::BeforeRequest, Place::TokenFile, "openat") if call.has("O_WRONLY") => Wanted::NothingSpent(73),
+        (Phase::BeforeRequest, Place::TokenFile, "fallocate") => Wanted::NothingSpent(73),
         (Phase::AfterReply, Place::TokenFile, "close") => Wanted::Refreshed,
         (Phase::AfterReply, Place::TokenFile, _) => Wanted::Drafted,
         (Phase::AfterReply, Place::Draft, "unlink" | "unlinkat") => Wanted::Untidy,
@@ -335,5 +337,19 @@ fn a_file_system_without_locks_is_told_so() {
         assert!(outcome.stderr().contains("hint:"), "{}", outcome.report(&[]));
         assert_eq!(scene.settle().connections, 0);
         assert_eq!((scene.stored(), scene.litter()), (Some(0), vec![]));
+    }
+}
+
+#[test]
+fn a_mounted_file_on_a_file_system_that_reserves_no_room_is_refreshed() {
+    if !Need::Strace.is_met() || !Need::OwnMounts.is_met() {
+        return;
+    }
+    for reason in ["EOPNOTSUPP", "ENOSYS"] {
+        let mut scene = Scene::new("no-room", Footing::Mounted);
+        let words = strace::words(&scene.log(), Some(&Injection::fail("fallocate", 1, reason)));
+        scene.program_under(words).run().expect_exit(0);
+        assert_eq!(scene.settle().requests.len(), 1);
+        assert_eq!((scene.stored(), scene.litter()), (Some(1), vec![]));
     }
 }

@@ -218,8 +218,9 @@ fn killed_at_any_call_a_run_on_a_mounted_file_leaves_the_old_file_or_the_new_one
 }
 
 /// The trace of a run that ends well.
-fn whole_run(scene: &Scene) -> Trace {
-    let (outcome, trace) = strace::run(scene.program_under(strace::words(&scene.log(), None)), &scene.log());
+fn whole_run(scene: &Scene, arguments: &[&str]) -> Trace {
+    let program = scene.program_under(strace::words(&scene.log(), None)).args(arguments);
+    let (outcome, trace) = strace::run(program, &scene.log());
     outcome.expect_exit(0);
     assert_eq!(scene.stored(), Some(1));
     trace
@@ -230,15 +231,17 @@ fn between_the_reply_and_the_sync_nothing_is_done_but_to_save_it() {
     if !Need::Strace.is_met() {
         return;
     }
-    let trace = whole_run(&Scene::new("window", Footing::Plain));
-    let read = trace.calls.iter().rposition(|call| call.name == "recvfrom").expect("the reply is read");
-    let safe = trace.safe_from(DRAFT).expect("the draft is synced");
-    let window: Vec<&Call> =
-        trace.calls[read + 1..=safe].iter().filter(|call| !MEMORY.contains(&call.name.as_str())).collect();
-    let names: Vec<&str> = window.iter().map(|call| call.name.as_str()).collect();
-    println!("between the reply and its safety: {names:?}");
-    assert_eq!(names, ["write", "ftruncate", "fsync"], "{}", trace.report());
-    assert!(window.iter().all(|call| call.is_on(DRAFT)), "{}", trace.report());
+    for arguments in [&[][..], &["--verbose"], &["--print", "tokens"]] {
+        let trace = whole_run(&Scene::new("window", Footing::Plain), arguments);
+        let read = trace.calls.iter().rposition(|call| call.name == "recvfrom").expect("the reply is read");
+        let safe = trace.safe_from(DRAFT).expect("the draft is synced");
+        let window: Vec<&Call> =
+            trace.calls[read + 1..=safe].iter().filter(|call| !MEMORY.contains(&call.name.as_str())).collect();
+        let names: Vec<&str> = window.iter().map(|call| call.name.as_str()).collect();
+        println!("between the reply and its safety with {arguments:?}: {names:?}");
+        assert_eq!(names, ["write", "ftruncate", "fsync"], "{}", trace.report());
+        assert!(window.iter().all(|call| call.is_on(DRAFT)), "{}", trace.report());
+    }
 }
 
 #[test]
@@ -247,7 +250,7 @@ fn the_order_of_calls_survives_a_power_cut() {
         return;
     }
     let scene = Scene::new("order", Footing::Plain);
-    let trace = whole_run(&scene);
+    let trace = whole_run(&scene, &[]);
     let blank = trace.position(|call| call.name == "fsync" && call.is_on(DRAFT));
     let named = trace.position(|call| call.name == "fsync" && call.is_on("work"));
     let sent = trace.calls.iter().rposition(|call| call.name == "sendto");

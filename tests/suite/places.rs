@@ -78,6 +78,18 @@ fn a_file_that_is_mounted_read_only_is_found_before_anything_is_spent() {
 }
 
 #[test]
+fn a_file_that_is_mounted_from_a_full_volume_is_found_before_anything_is_spent() {
+    if !Need::OwnMounts.is_met() {
+        return;
+    }
+    let mount = "mkdir volume; mount -t tmpfs -o size=512k tmpfs volume; cp docusign.json volume/source.json
+        mount --bind volume/source.json docusign.json";
+    let scene = Scene::new("file-full", Footing::Plain);
+    let says = ["mounted by itself and not writable: no space left", "make room on its volume"];
+    expect_nothing_spent(scene, with_mounts(mount), TOKEN_FILE, &says);
+}
+
+#[test]
 fn a_file_that_is_mounted_by_itself_is_overwritten_in_place() {
     if !Need::OwnMounts.is_met() {
         return;
