@@ -41,7 +41,7 @@ pub enum Replay {
     Never,
 }
 
-/// The tokens, and what has to wait until they are stored: to close the connection they came by,
+/// The tokens, and what has to wait until they are stored: the end of the connection they came by,
 /// and to speak of the answer.
 pub struct Refreshed {
     pub response: TokenResponse,

@@ -37,7 +37,7 @@ mod protection;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
-use std::io::{self, IoSlice, Read as _, Seek as _, Write as _};
+use std::io::{self, IoSlice, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -318,7 +318,8 @@ impl LockedTokenFile {
     fn promote(&self, draft: &Path, content: &Secret) -> io::Result<Option<Warning>> {
         match retried(|| fs::rename(draft, &self.file.path)) {
             Err(why) if matches!(why.kind(), io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices) => {
-                self.note(b"")?;
+                self.forget()?;
+                retried(|| self.lock.sync_all())?;
                 self.file.overwrite(content)?;
                 let removed = retried(|| fs::remove_file(draft));
                 Ok(Some(removed.map_or_else(Warning::DraftNotRemoved, |()| Warning::InPlace)))
@@ -327,18 +328,20 @@ impl LockedTokenFile {
         }
     }
 
-    /// Keeps a fingerprint in the lock file until the next draft; a draft without one counts
-    /// whatever TOKENS holds.
+    /// Keeps a fingerprint in the lock file until there is no draft any more.
     fn note(&self, fingerprint: &[u8]) -> io::Result<()> {
-        retried(|| self.lock.set_len(0))?;
-        retried(|| (&self.lock).rewind())?;
-        (&self.lock).write_all(fingerprint)?;
+        protection::write_at_start(&self.lock, fingerprint)?;
         retried(|| self.lock.sync_all())
+    }
+
+    /// A draft without a fingerprint counts, whatever TOKENS holds.
+    fn forget(&self) -> io::Result<()> {
+        retried(|| self.lock.set_len(0))
     }
 
     fn noted(&self) -> io::Result<Vec<u8>> {
         let mut noted = Vec::new();
-        (&self.lock).read_to_end(&mut noted)?;
+        (&self.lock).take(FINGERPRINT_LENGTH).read_to_end(&mut noted)?;
         Ok(noted)
     }
 
@@ -386,8 +389,7 @@ impl Draft<'_> {
                 Err(why) => return Err(why),
             }
         }
-        self.file.sync_all()?;
-        retried(|| self.file.rewind())
+        retried(|| self.file.sync_all())
     }
 
     /// Saves what `refreshed` makes of the token set that was sent. Between this call and the
@@ -422,14 +424,14 @@ impl Draft<'_> {
         if let Err(why) = self.directory.sync(&self.file) {
             warning.get_or_insert(Warning::DirectoryNotSynced(why));
         }
-        let _ = self.locked.lock.set_len(0);
+        let _ = self.locked.forget();
         Ok(Commit { stored: new, warning })
     }
 
     #[expect(clippy::disallowed_methods, reason = "stored in the draft")]
     fn complete(&mut self, content: &Secret) -> io::Result<()> {
         let content = content.expose().as_bytes();
-        self.file.write_all(content)?;
+        protection::write_at_start(&self.file, content)?;
         retried(|| self.file.set_len(content.len() as u64))?;
         retried(|| self.file.sync_all())
     }
@@ -454,7 +456,7 @@ impl Draft<'_> {
             // A rescue copy that the directory forgets in a power cut is still better than none.
             Ok(()) => {
                 let _ = self.directory.sync(&self.file);
-                let _ = self.locked.lock.set_len(0);
+                let _ = self.locked.forget();
                 Error::Superseded { rescue }
             }
             Err(why) => {
@@ -469,7 +471,7 @@ impl Drop for Draft<'_> {
         if self.state == State::Blank {
             // The next run removes a blank draft if this one can't.
             let _ = retried(|| fs::remove_file(&self.path));
-            let _ = self.locked.lock.set_len(0);
+            let _ = self.locked.forget();
         }
     }
 }
@@ -487,6 +489,9 @@ impl fmt::Display for Warning {
         }
     }
 }
+
+/// In bytes.
+const FINGERPRINT_LENGTH: u64 = 9;
 
 /// Tells one refresh token from another, without telling the token (32 bits of FNV-1a).
 #[expect(clippy::disallowed_methods, reason = "hashed")]

@@ -43,7 +43,8 @@ impl<In: Transport> Connector<In> for Dialer {
         // Below TLS the buffer holds records, else a whole head.
         let input_size = if details.needs_tls() { TLS_RECORD } else { details.config.input_buffer_size() };
         let buffers = LazyBuffers::new(input_size, details.config.output_buffer_size());
-        Ok(Some(Either::B(Socket { stream, buffers, deadline: self.0.deadline })))
+        let (writes, reads) = Default::default();
+        Ok(Some(Either::B(Socket { stream, buffers, deadline: self.0.deadline, writes, reads })))
     }
 }
 
@@ -83,6 +84,25 @@ pub struct Socket {
     stream: TcpStream,
     buffers: LazyBuffers,
     deadline: Instant,
+    writes: Limit,
+    reads: Limit,
+}
+
+/// How long the kernel lets a call of one kind take; zero: not set yet.
+#[derive(Default)]
+struct Limit(Duration);
+
+impl Limit {
+    /// A limit that is too long by less than this stays: setting it doubles the system calls.
+    const SLACK: Duration = Duration::from_millis(100);
+
+    fn set(&mut self, left: Duration, set: impl FnOnce(Option<Duration>) -> io::Result<()>) -> io::Result<()> {
+        if self.0.checked_sub(left).is_some_and(|excess| excess < Self::SLACK) {
+            return Ok(());
+        }
+        self.0 = left;
+        set(Some(left))
+    }
 }
 
 impl Transport for Socket {
@@ -93,7 +113,7 @@ impl Transport for Socket {
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
         let mut output = &self.buffers.output()[..amount];
         while !output.is_empty() {
-            self.stream.set_write_timeout(Some(left(self.deadline, timeout)?))?;
+            self.writes.set(left(self.deadline, timeout)?, |limit| self.stream.set_write_timeout(limit))?;
             match self.stream.write(output) {
                 Ok(0) => return Err(io::Error::from(ErrorKind::WriteZero).into()),
                 Ok(written) => output = &output[written..],
@@ -106,7 +126,7 @@ impl Transport for Socket {
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
         loop {
-            self.stream.set_read_timeout(Some(left(self.deadline, timeout)?))?;
+            self.reads.set(left(self.deadline, timeout)?, |limit| self.stream.set_read_timeout(limit))?;
             match self.stream.read(self.buffers.input_append_buf()) {
                 Ok(amount) => {
                     self.buffers.input_appended(amount);

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 /// The directory of the token file, opened before the commit that syncs it.
@@ -43,6 +43,11 @@ pub fn resolve(given: &Path) -> io::Result<PathBuf> {
 /// open it until `copy`.
 pub fn create_draft(path: &Path, _tokens: &Path, _metadata: &Metadata) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Writes over the beginning of a file, wherever it was read or written before.
+pub fn write_at_start(file: &File, bytes: &[u8]) -> io::Result<()> {
+    file.write_all_at(bytes, 0)
 }
 
 /// Opens the lock file; NFS needs write access for an exclusive lock (flock(2)).

@@ -5,7 +5,7 @@
 #![expect(unsafe_code, reason = "std knows neither security descriptors nor link counts")]
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io;
+use std::io::{self, Seek as _, Write as _};
 use std::mem::MaybeUninit;
 use std::os::windows::ffi::OsStrExt as _;
 use std::os::windows::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -113,6 +113,12 @@ fn create(path: &Path, access: u32, dacl: &Descriptor, attributes: u32) -> io::R
     }
     // SAFETY: the handle is a file's, valid, and owned by nobody else.
     Ok(unsafe { File::from_raw_handle(handle) })
+}
+
+/// Writes over the beginning of a file, wherever it was read or written before.
+pub fn write_at_start(mut file: &File, bytes: &[u8]) -> io::Result<()> {
+    file.rewind()?;
+    file.write_all(bytes)
 }
 
 /// Opens the lock file.

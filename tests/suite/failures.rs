@@ -70,7 +70,7 @@ const ON_SOCKETS: [&str; 10] =
     ["socket", "connect", "poll", "ppoll", "sendto", "recvfrom", "setsockopt", "getsockopt", "ioctl", "getrandom"];
 
 /// The calls that save the tokens.
-const SAVING: [&str; 4] = ["write", "fsync", "ftruncate", "rename"];
+const SAVING: [&str; 4] = ["pwrite64", "fsync", "ftruncate", "rename"];
 
 /// What must become of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -143,7 +143,7 @@ fn wanted_of_persistent(call: &Call, before: &Call, phase: Phase) -> Wanted {
     match (wanted(call, before, phase), place(call), call.name.as_str()) {
         // The second draft takes the tokens, but can't be synced, or cut, or written either.
         (Wanted::Refreshed, Place::Draft, "fsync" | "ftruncate") => Wanted::Drafted,
-        (Wanted::Refreshed, Place::Draft, "write") => Wanted::Unsaved,
+        (Wanted::Refreshed, Place::Draft, "pwrite64") => Wanted::Unsaved,
         (wanted, ..) => wanted,
     }
 }
@@ -159,9 +159,7 @@ fn wanted_where_mounted(call: &Call, before: &Call, phase: Phase) -> Wanted {
         (Phase::AfterReply, Place::Draft, "unlink" | "unlinkat") => Wanted::Untidy,
         // Before the fingerprint is taken away, the token file is not touched. (After the sync of the
         // directory, it is only tidied away.)
-        (Phase::AfterReply, Place::Lock, "ftruncate" | "lseek" | "fsync") if place(before) != Place::Directory => {
-            Wanted::Drafted
-        }
+        (Phase::AfterReply, Place::Lock, "ftruncate" | "fsync") if place(before) != Place::Directory => Wanted::Drafted,
         _ => wanted(call, before, phase),
     }
 }

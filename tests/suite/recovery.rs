@@ -61,7 +61,7 @@ fn a_complete_draft_is_promoted_whatever_clocks_say() {
     expect_promotion(died_at(scene(), "rename", 1));
 
     // The sync was not even begun, nor the blanks cut off.
-    let scene_with_blanks = died_at(scene(), "ftruncate", 2);
+    let scene_with_blanks = died_at(scene(), "ftruncate", 1);
     assert!(scene_with_blanks.workspace.read(DRAFT).ends_with(b"\n\n\n\n\n\n\n\n"));
     expect_promotion(scene_with_blanks);
 
@@ -94,7 +94,7 @@ fn a_mounted_file_that_was_half_overwritten_is_repaired() {
     }
     for torn in ["{\"access_tok", r#"{"access_token": "Canary7-torn", "refresh_token": "Canary7-torn"}"#] {
         // The first write is the fingerprint, the second the draft.
-        let scene = died_at(Scene::new("torn", Footing::Mounted), "write", 3);
+        let scene = died_at(Scene::new("torn", Footing::Mounted), "write", 1);
         fs::write(scene.workspace.path(scene.token_file()), torn).expect("tear it");
         expect_promotion(scene);
     }

@@ -128,7 +128,7 @@ impl Trace {
 
     /// Where the sync of the new tokens in the draft came back well: from here on they are safe.
     pub fn safe_from(&self, draft: &str) -> Option<usize> {
-        let written = self.position(|call| call.name == "write" && call.is_on(draft) && call.is_finished())?;
+        let written = self.position(|call| call.name == "pwrite64" && call.is_on(draft) && call.is_finished())?;
         let synced = |call: &Call| call.name == "fsync" && call.is_on(draft) && call.has("= 0");
         Some(written + self.calls[written..].iter().position(synced)?)
     }
