@@ -107,7 +107,7 @@ deny:
 	$(CARGO) deny --locked --all-features --config .ci/deny.toml check licenses bans sources
 
 check-dist: dist image
-	BINARY=$(DIST)/$(ARCH)-linux/docusign-refresh SYSTEMS='$(SYSTEMS)' CARGO='$(CARGO)' sh tests/dist/check.sh
+	SYSTEMS='$(SYSTEMS)' CARGO='$(CARGO)' MAKE='$(MAKE)' sh tests/dist/check.sh
 	$(MAKE) repro SYSTEMS=$(ARCH)-linux
 
 clean:
@@ -134,6 +134,7 @@ DEBIAN_STD := RUSTC_BOOTSTRAP=1 RUSTC=/usr/bin/rustc $(CARGO)
 # The command before `build`, and the options after it.
 WINDOWS_TOOL = $(if $(wildcard $(shell $(RUSTC) --print target-libdir --target $(WINDOWS) 2>/dev/null)/libstd-*),$(CARGO),$(DEBIAN_STD))
 WINDOWS_STD = $(if $(findstring BOOTSTRAP,$(WINDOWS_TOOL)),-Z build-std=std$(comma)panic_abort -Z build-std-features=optimize_for_size)
+WINDOWS_RUSTC = $(if $(findstring BOOTSTRAP,$(WINDOWS_TOOL)),/usr/bin/rustc,$(RUSTC))
 comma := ,
 
 windows: $(WINDOWS_BINARY)
@@ -143,6 +144,7 @@ $(WINDOWS_BINARY): $(SOURCES)
 	  $(WINDOWS_TOOL) build $(WINDOWS_STD) $(WINDOWS_PROFILE) --locked --release --target $(WINDOWS) --bin docusign-refresh
 	@mkdir -p $(DIST)
 	@cp $(BUILD)/$(WINDOWS)/release/docusign-refresh.exe $@
+	@RUSTC='$(WINDOWS_RUSTC)' CC=x86_64-w64-mingw32-gcc sh src/dist/libraries.sh $(WINDOWS) >$@.libraries
 	@ls -l $@
 
 # Not for wine: what makes a disk full or a lock busy by Unix' own means.

@@ -3,10 +3,10 @@
 #
 # Writes two files into DIRECTORY: docusign-refresh-VERSION-SYSTEM.tar.gz (for Windows: .zip), and
 # with .cdx.json at its end the CycloneDX list of what the program is made of, which the archive
-# has as well. TARGET is rustc's name of the system. If there is a file BINARY.libraries, its lines
-# name the libraries inside which no crate brings. The same input gives the same bytes: the order
-# of names is fixed, owners are 0, and every time is SOURCE_DATE_EPOCH, or else the first that zip
-# knows.
+# has as well. TARGET is rustc's name of the system. The lines of the file BINARY.libraries name what
+# is inside that no crate brings: name, version, and the file with its licence, or nothing where a
+# licence need not go with copies. The same input gives the same bytes: the order of names is fixed,
+# owners are 0, and every time is SOURCE_DATE_EPOCH, or else the first that zip knows.
 set -eu
 
 system=${1:?names the system}
@@ -17,12 +17,15 @@ cargo=${CARGO:-cargo}
 here=$(dirname "$0")
 date=@${SOURCE_DATE_EPOCH:-315532800}
 
+fail() {
+    echo "archive.sh: $system: $1" >&2
+    exit 1
+}
+
 for program in jq gzip zip; do
-    command -v "$program" >/dev/null || {
-        echo "archive.sh: no $program on this machine" >&2
-        exit 1
-    }
+    command -v "$program" >/dev/null || fail "no $program on this machine (Debian: $program)"
 done
+[ -f "$binary.libraries" ] || fail "no $binary.libraries: what built the program writes it"
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -34,9 +37,8 @@ trap 'exit 1' HUP INT TERM
 # Each crate's checksum, one a line: name, version, checksum.
 awk -F '"' '/^name/ { name = $2 } /^version/ { version = $2 } /^checksum/ { print name, version, $2 }' \
     Cargo.lock >"$scratch/checksums"
-cat "$binary.libraries" >"$scratch/libraries" 2>/dev/null || :
-jq --arg system "$system" --rawfile crates "$scratch/crates" --rawfile libraries "$scratch/libraries" --rawfile checksums "$scratch/checksums" \
-    --from-file "$here/bill-of-materials.jq" "$scratch/metadata" >"$scratch/bill"
+jq --arg system "$system" --rawfile crates "$scratch/crates" --rawfile checksums "$scratch/checksums" \
+    --rawfile libraries "$binary.libraries" --from-file "$here/bill-of-materials.jq" "$scratch/metadata" >"$scratch/bill"
 version=$(jq -r .metadata.component.version "$scratch/bill")
 name=docusign-refresh-$version-$system
 inside=$scratch/$name
@@ -50,20 +52,25 @@ case $system in
 esac
 install -m 644 "$scratch/bill" "$inside/docusign-refresh.cdx.json"
 
-# The licences of the crates ask that their texts go with the program.
+# Most licences of the crates and libraries ask that their texts go with the program.
+licence() {
+    printf '==== %s: %s ====\n\n' "$1" "$(basename "$2")"
+    cat "$2"
+    echo
+}
 jq -r --slurpfile bill "$scratch/bill" '
     [$bill[0].components[]["bom-ref"]] as $inside
     | .packages[] | select("pkg:cargo/\(.name)@\(.version)" | IN($inside[]))
     | "\(.name) \(.version) \(.manifest_path | rtrimstr("/Cargo.toml"))"' "$scratch/metadata" | LC_ALL=C sort |
-    while read -r crate crate_version sources; do
+    while read -r part part_version sources; do
         find "$sources" -maxdepth 1 -type f \( -iname 'licen[cs]e*' -o -iname 'copying*' -o -iname 'copyright*' \) |
             LC_ALL=C sort |
-            while read -r text; do
-                printf '==== %s %s: %s ====\n\n' "$crate" "$crate_version" "$(basename "$text")"
-                cat "$text"
-                echo
-            done
-    done >"$inside/LICENSES-OF-CRATES"
+            while read -r text; do licence "$part $part_version" "$text"; done
+    done >"$inside/LICENSES-OF-PARTS"
+while read -r part part_version text; do
+    [ -z "$text" ] || [ -f "$text" ] || fail "no $text, the licence of $part, on this machine"
+    [ -z "$text" ] || licence "$part $part_version" "$text" >>"$inside/LICENSES-OF-PARTS"
+done <"$binary.libraries"
 chmod -R u=rwX,go=rX "$inside"
 
 mkdir -p "$directory"

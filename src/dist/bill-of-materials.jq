@@ -3,8 +3,8 @@
 # $system names the program's system. $crates holds a line "NAME VERSION" for each crate that is in
 # the program, ours included: cargo's tree knows, whereas its metadata counts in what the tests
 # switch on. $checksums holds a line "NAME VERSION SHA-256" for each crate of Cargo.lock, $libraries a
-# line "NAME VERSION" for each library that no crate brings. No time and no serial number, so that
-# the same sources give the same text.
+# line that begins with "NAME VERSION" for each library that no crate brings. No time and no serial
+# number, so that the same sources give the same text.
 
 def lines: split("\n") | map(select(. != ""));
 
@@ -16,6 +16,12 @@ def lines: split("\n") | map(select(. != ""));
     | {key: .id, value: [.deps[] | select($package[.pkg] and any(.dep_kinds[]; .kind == null)) | .pkg]})
   | from_entries) as $needs
 | .resolve.root as $root
+| {
+    "rust-std": "MIT OR Apache-2.0",
+    musl: "MIT",
+    libgcc: "GPL-3.0-or-later WITH GCC-exception-3.1",
+    "mingw-w64": "ZPL-2.1"
+  } as $licence
 | def purl: "pkg:cargo/\(.name)@\(.version)";
   # Old manifests separate alternatives by a stroke.
   def licence: .license // error("\(.name) names no licence") | gsub("/"; " OR ");
@@ -53,9 +59,14 @@ def lines: split("\n") | map(select(. != ""));
     },
     components: (
       ($inside - [$root] | map($package[.] | component) | sort_by(.purl))
-      + ($libraries | lines | map(split(" ")
-        | {"bom-ref": "pkg:generic/\(.[0])@\(.[1])", type: "library", name: .[0], version: .[1],
-           purl: "pkg:generic/\(.[0])@\(.[1])"}))
+      + ($libraries | lines | map(split(" ") | "pkg:generic/\(.[0])@\(.[1])" as $purl | {
+          "bom-ref": $purl,
+          type: "library",
+          name: .[0],
+          version: .[1],
+          licenses: [{expression: ($licence[.[0]] // error("\(.[0]) has no known licence"))}],
+          purl: $purl
+        }))
     ),
     dependencies: (
       $inside

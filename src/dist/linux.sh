@@ -7,7 +7,7 @@
 # rust-web-src), against Debian's musl (musl-tools; for aarch64 musl-dev:arm64 and
 # gcc-aarch64-linux-gnu).
 #
-# Beside OUTPUT it writes OUTPUT.libraries: what is inside that no crate brings (see archive.sh).
+# Beside OUTPUT it writes OUTPUT.libraries: what is inside that no crate of ours brings (libraries.sh).
 #
 # CARGO, RUSTC, CARGO_HOME and CARGO_TARGET_DIR mean what they mean to cargo. None of these
 # directories stands in the program: the same sources give the same bytes wherever they lie.
@@ -33,7 +33,8 @@ fail() {
     exit 1
 }
 
-command -v "$gcc" >/dev/null || fail "no $gcc on this machine (Debian: gcc-aarch64-linux-gnu)"
+command -v "$gcc" >/dev/null ||
+    fail "no $gcc on this machine (Debian: gcc, or gcc-$(echo "$architecture" | tr _ -)-linux-gnu)"
 
 # Panics abort and no one reads a backtrace: tables for unwinding would be 5 % of the file. Less
 # inlining saves 32 KB and no measurable time, since the work is in ring's C and assembly.
@@ -41,7 +42,6 @@ flags="-C target-feature=+crt-static -C llvm-args=-inline-threshold=10 -C force-
 flags="$flags --remap-path-prefix=$PWD=/docusign-refresh --remap-path-prefix=$cargo_home=/cargo"
 c_flags='-fno-asynchronous-unwind-tables -fno-unwind-tables'
 compiler=$gcc
-musl=
 set --
 
 if ! ls "$("$rustc" --print target-libdir --target "$target")"/libstd-* >/dev/null 2>&1; then
@@ -53,9 +53,7 @@ if ! ls "$("$rustc" --print target-libdir --target "$target")"/libstd-* >/dev/nu
     [ -n "$library" ] || fail "neither its standard library nor that library's sources are here \
 (rustup target add $target; or Debian: rustc-web rust-web-src)"
     specs=/usr/lib/$architecture-linux-musl/musl-gcc.specs
-    [ -f "$specs" ] || fail "no $specs on this machine (Debian: musl-tools, musl-dev:arm64)"
-
-    musl=$(dpkg-query --show --showformat='${Version}\n' musl-dev 2>/dev/null | sed 1q) || :
+    [ -f "$specs" ] || fail "no $specs on this machine (Debian: musl-tools; for aarch64 musl-dev:arm64)"
 
     # rustc asks for libunwind. gcc's libgcc_eh has it, but looks up tables by a function that
     # only glibc has. No table is ever looked up: panics abort.
@@ -90,8 +88,5 @@ env RUSTC="$rustc" RUSTFLAGS="$flags" \
 
 mkdir -p "$(dirname "$output")"
 cp "$CARGO_TARGET_DIR/$target/release/docusign-refresh" "$output"
-{
-    echo "rust-std $("$rustc" --version | cut -d ' ' -f 2)"
-    echo "musl ${musl:-of-rustc}"
-} >"$output.libraries"
+RUSTC="$rustc" CC="$gcc" sh "$(dirname "$0")/libraries.sh" "$target" >"$output.libraries"
 ls -l "$output"
