@@ -126,6 +126,8 @@ fn wanted(call: &Call, before: &Call, phase: Phase) -> Wanted {
     match (phase, place(call)) {
         // What was read can be closed; what was written is synced.
         _ if name == "close" => Wanted::Refreshed,
+        // musl's, beside each O_CLOEXEC, for kernels that don't know it.
+        _ if call.has("F_SETFD") => Wanted::Refreshed,
         // Sharing the lock with others is worth a try, no more.
         (BeforeRequest, Place::Lock) if matches!(name, "statx" | "fstat" | "fchmod" | "fchown") => Wanted::Refreshed,
         (BeforeRequest, Place::TokenFile) if before.is_on(LOCK) && before.has("O_CREAT") => Wanted::Refreshed,
@@ -152,9 +154,9 @@ fn wanted_of_persistent(call: &Call, before: &Call, phase: Phase) -> Wanted {
 /// is overwritten.
 fn wanted_where_mounted(call: &Call, before: &Call, phase: Phase) -> Wanted {
     match (phase, place(call), call.name.as_str()) {
-        (Phase::BeforeRequest, Place::TokenFile, "openat") if call.has("O_WRONLY") => Wanted::NothingSpent(73),
+        (Phase::BeforeRequest, Place::TokenFile, _) if call.opens() && call.has("O_WRONLY") => Wanted::NothingSpent(73),
         (Phase::BeforeRequest, Place::TokenFile, "fallocate") => Wanted::NothingSpent(73),
-        (Phase::AfterReply, Place::TokenFile, "close") => Wanted::Refreshed,
+        (Phase::AfterReply, Place::TokenFile, "close" | "fcntl") => Wanted::Refreshed,
         (Phase::AfterReply, Place::TokenFile, _) => Wanted::Drafted,
         (Phase::AfterReply, Place::Draft, "unlink" | "unlinkat") => Wanted::Untidy,
         // Before the fingerprint is taken away, the token file is not touched. (After the sync of the
@@ -218,7 +220,8 @@ fn fail(footing: Footing, injection: &Injection, table: fn(&Call, &Call, Phase) 
     let requests = scene.settle().requests.len();
     let sent = trace.calls.iter().rposition(|call| call.name == "sendto");
     let phase = if sent.is_some_and(|sent| sent < at) { Phase::AfterReply } else { Phase::BeforeRequest };
-    let wanted = table(failed, &trace.calls[at.saturating_sub(1)], phase);
+    let before = trace.calls[..at].iter().rfind(|call| !call.has("F_SETFD")).unwrap_or(failed);
+    let wanted = table(failed, before, phase);
 
     let what = |fault: &str| {
         outcome.report(&[format!("{failed}"), format!("wanted: {wanted:?}"), fault.to_owned(), trace.report()])

@@ -60,7 +60,12 @@ pub struct Call {
 impl Call {
     /// Whether an argument or the result is the file of this name.
     pub fn is_on(&self, file: &str) -> bool {
-        [format!("/{file}\""), format!("/{file}>")].iter().any(|path| self.text.contains(path))
+        [format!("/{file}\""), format!("\"{file}\""), format!("/{file}>")].iter().any(|path| self.text.contains(path))
+    }
+
+    /// Whether it opens a file, by whichever name the C library calls it.
+    pub fn opens(&self) -> bool {
+        matches!(self.name.as_str(), "open" | "openat")
     }
 
     pub fn is_on_socket(&self) -> bool {
