@@ -16,6 +16,8 @@ dist=$PWD/target/dist
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 1' HUP INT TERM
+# Some tests run the program as another user.
+chmod 755 "$scratch"
 
 fail() {
     echo "check-dist: $1" >&2
@@ -74,6 +76,7 @@ for system in $SYSTEMS; do
     [ "$found" = "$wanted" ] || fail "$system: it holds: $found"
     [ -x "$inside/$program" ] || fail "$system: the program is not executable"
     cmp "$inside/docusign-refresh.cdx.json" "$dist/$(basename "$inside").cdx.json"
+    grep -q "^| \`docusign-refresh-VERSION-$system\.[a-z.]*\` |" README.md || fail "$system: the README does not name it"
 
     "$cargo" tree --locked --edges normal --target "$target" --prefix none --format '{p}' |
         sed 's/ v\([^ ]*\).*/ \1/' | LC_ALL=C sort -u >"$scratch/crates"
