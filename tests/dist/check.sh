@@ -82,7 +82,7 @@ for system in $SYSTEMS; do
         sed 's/ v\([^ ]*\).*/ \1/' | LC_ALL=C sort -u >"$scratch/crates"
     jq -r '(.metadata.component, .components[]) | select(.purl | startswith("pkg:cargo/")) | "\(.name) \(.version)"' \
         "$inside/docusign-refresh.cdx.json" | LC_ALL=C sort >"$scratch/listed"
-    cmp "$scratch/crates" "$scratch/listed"
+    diff "$scratch/crates" "$scratch/listed" || fail "$system: the list does not have cargo's crates"
     # gcc's own library is listed where it was linked, and asks for no licence text.
     jq -r '.components[] | select(.name != "libgcc") | "\(.name) \(.version) \(.purl)"' \
         "$inside/docusign-refresh.cdx.json" >"$scratch/parts"
