@@ -70,7 +70,8 @@ install: $(BINARY)
 	install -D -m 644 src/dist/docusign-refresh.bash \
 	  $(DESTDIR)$(PREFIX)/share/bash-completion/completions/docusign-refresh
 
-# What is published. The scripts say what they need; check-dist is the part of CI that tests it.
+# What is published. The scripts say what they need; check-dist is the part of CI that tests it, and
+# repeats the build for this machine's system only: repro takes all of $(SYSTEMS).
 .PHONY: dist image repro deny check-dist
 
 SYSTEMS ?= x86_64-linux aarch64-linux x86_64-windows
@@ -108,7 +109,7 @@ deny:
 
 check-dist: dist image
 	SYSTEMS='$(SYSTEMS)' CARGO='$(CARGO)' MAKE='$(MAKE)' sh tests/dist/check.sh
-	$(MAKE) repro SYSTEMS=$(ARCH)-linux
+	$(BUILD_ENVIRONMENT) SYSTEMS='$(ARCH)-linux' MAKE='$(MAKE)' sh tests/dist/repro.sh
 
 clean:
 	$(CARGO) clean
