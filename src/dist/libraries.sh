@@ -17,11 +17,12 @@ fail() {
 }
 
 version=$("$rustc" --version | cut -d ' ' -f 2)
+sysroot=$("$rustc" --print sysroot)
 ready=$("$rustc" --print target-libdir --target "$target")
 is_built_here=yes
 if ls "$ready"/libstd-* >/dev/null 2>&1; then is_built_here=; fi
 # rustup's toolchains have the first of these, Debian's the second.
-for rust_licence in "$("$rustc" --print sysroot)/share/doc/rust/COPYRIGHT-library.html" /usr/share/doc/rust-web-src/copyright; do
+for rust_licence in "$sysroot/share/doc/rust/COPYRIGHT-library.html" /usr/share/doc/rust-web-src/copyright; do
     [ ! -f "$rust_licence" ] || break
 done
 echo "rust-std $version $rust_licence"
@@ -29,12 +30,13 @@ echo "rust-std $version $rust_licence"
 case $target in
     *-musl)
         library=$ready/self-contained/libc.a
-        licence=$rust_licence
         if [ -n "$is_built_here" ]; then
             library=/usr/lib/${target%%-*}-linux-musl/libc.a
-            licence=/usr/share/doc/musl-dev/copyright
             echo "libgcc $("$cc" -dumpfullversion)"
         fi
+        # rustup has the terms of the licence, but not the authors' names.
+        licence=/usr/share/doc/musl-dev/copyright
+        [ -f "$licence" ] || licence=$sysroot/share/doc/rust/licenses/MIT.txt
         musl=$(ar p "$library" version.lo version.o 2>/dev/null | grep --text --only-matching '1\.[0-9][0-9.]*') ||
             fail "$library does not tell its version"
         echo "musl $musl $licence"

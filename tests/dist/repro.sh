@@ -17,9 +17,10 @@ elsewhere="$scratch/a-checkout/that/lies/somewhere/else"
 second_home="$scratch/second-cargo-home"
 
 umask 027
-mkdir -p "$elsewhere" "$second_home"
+mkdir -p "$elsewhere" "$second_home/registry"
 cp -R Cargo.toml Cargo.lock Makefile README.md LICENSE .ci src tests "$elsewhere"
-cp -R "$CARGO_HOME/registry" "$second_home/registry"
+# As they were fetched; cargo unpacks them anew.
+cp -R "$CARGO_HOME/registry/index" "$CARGO_HOME/registry/cache" "$second_home/registry"
 for settings in config config.toml; do
     if [ -f "$CARGO_HOME/$settings" ]; then cp "$CARGO_HOME/$settings" "$second_home"; fi
 done
