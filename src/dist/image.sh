@@ -31,8 +31,9 @@ install -m 755 "$binary" "$scratch/context/docusign-refresh"
 build() {
     STORAGE_DRIVER=vfs BUILDAH_ISOLATION=chroot buildah --root "$scratch/store" --runroot "$scratch/run" "$@"
 }
-build bud --quiet --format oci --timestamp 0 --arch "$platform" --file "$here/Containerfile" \
-    --tag docusign-refresh "$scratch/context" >/dev/null
+# The history has a digest in it that is another on another machine.
+build bud --quiet --format oci --timestamp 0 --omit-history --identity-label=false --arch "$platform" \
+    --file "$here/Containerfile" --tag docusign-refresh "$scratch/context" >/dev/null
 rm -f "$output"
 build push --quiet docusign-refresh "oci-archive:$output:docusign-refresh:latest"
 digest=$(tar --extract --to-stdout --file "$output" index.json | grep -o 'sha256:[0-9a-f]*')
