@@ -2,8 +2,9 @@
 # Runs a command with a wine of its own: in-wine.sh COMMAND [ARGUMENT ...]
 #
 # The prefix is target/wine; nothing of the user's is touched. DOCUSIGN_REFRESH_RUNNER names the
-# loader for the suite (tests/suite/kit.rs). One process stays until the command has ended: what wine
-# starts with its first process (services, drivers) must not be the child, with the pipes, of a test.
+# loader for the suite (tests/suite/kit.rs). One wineserver stays from the first process to the end
+# of the command, and with it what wine starts for itself (services, drivers): none of that may
+# start in the middle of a test, as the child of a run, with its pipes.
 set -eu
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
@@ -15,26 +16,34 @@ if [ ! -x "$loader" ] || ! command -v x86_64-w64-mingw32-gcc >/dev/null; then
     [ "${CI:-}" != true ]
     exit
 fi
-server=$(dirname "$(readlink -f "$loader")")/wineserver
-[ -x "$server" ] || server=wineserver
+# Debian's script beside it asks the server to end with its last client.
+for server in "$(dirname "$(readlink -f "$loader")")"/wineserver64 "$(command -v wineserver || true)"; do
+    [ -x "$server" ] && break
+done
 
 export WINEPREFIX="$top/target/wine" WINEDEBUG=-all WINEARCH=win64 LC_ALL=C.UTF-8
 export WINEDLLOVERRIDES="mscoree,mshtml,winemenubuilder.exe="
 export DOCUSIGN_REFRESH_RUNNER="$loader"
-mkdir -p "$WINEPREFIX"
-if [ ! -e "$WINEPREFIX/system.reg" ]; then
-    "$loader" wineboot -i >/dev/null 2>&1
+
+# A prefix is whole or made anew.
+if [ ! -e "$WINEPREFIX/ready" ]; then
+    "$server" -k 2>/dev/null || true
+    rm -rf "$WINEPREFIX"
+    mkdir -p "$WINEPREFIX"
+    "$loader" wineboot --init >/dev/null 2>&1
     "$server" -w
-fi
-system32="$WINEPREFIX/drive_c/windows/system32"
-if [ ! -e "$system32/bcryptprimitives.dll" ]; then
-    x86_64-w64-mingw32-gcc -shared -O2 -s -o "$system32/bcryptprimitives.dll" "$top/tests/windows/prng.c" -ladvapi32
+    system32="$WINEPREFIX/drive_c/windows/system32"
+    [ -e "$system32/bcryptprimitives.dll" ] ||
+        x86_64-w64-mingw32-gcc -shared -O2 -s -o "$system32/bcryptprimitives.dll" "$top/tests/windows/prng.c" -ladvapi32
+    touch "$WINEPREFIX/ready"
 fi
 x86_64-w64-mingw32-gcc -O2 -s -municode -Wall -Werror -o "$top/target/witness.exe" "$top/tests/windows/witness.c" -ladvapi32
 
+# A server that an interrupted run left behind, if any, ends here.
+"$server" -k 2>/dev/null || true
+"$server" -w
+"$server" -p
 trap '"$server" -k || true' EXIT
-"$loader" "$top/target/witness.exe" stay </dev/null >/dev/null 2>&1 &
-for _ in 1 2 3 4 5; do
-    "$loader" "$top/target/witness.exe" attributes . </dev/null >/dev/null 2>&1 && break
-done
+trap 'exit 1' HUP INT TERM
+"$loader" wineboot </dev/null >/dev/null 2>&1
 "$@"

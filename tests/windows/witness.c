@@ -1,7 +1,6 @@
 /* A second Windows process beside the program under test. It does what a scanner, an administrator
    or Windows itself does, and reports on standard output:
 
-   witness stay                          does nothing until it is killed
    witness hold FILE MILLISECONDS        opens FILE as one who lets nobody delete it, says "held",
                                          and closes it after that time
    witness attributes FILE [NUMBER]      sets, or says, the file's attributes
@@ -73,8 +72,6 @@ int wmain(int argc, wchar_t **argv)
         return attributes(argv[2], argc > 3 ? argv[3] : NULL);
     if (!wcscmp(verb, L"descriptor"))
         return descriptor(argv[2], argc > 3 ? argv[3] : NULL);
-    if (argc == 2 && !wcscmp(argv[1], L"stay"))
-        Sleep(INFINITE);
     fputs("witness: not understood\n", stderr);
     return 2;
 }
