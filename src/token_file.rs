@@ -503,7 +503,7 @@ fn fingerprint(token: &Secret) -> Vec<u8> {
 
 /// Reads a file, but not more than `limit` bytes of it.
 fn read_up_to(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
-    text::read_up_to(retried(|| File::open(path))?, limit)
+    retried(|| text::read_up_to(File::open(path)?, limit))
 }
 
 /// A draft's content without the blanks that follow its final newline.

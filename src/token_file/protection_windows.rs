@@ -6,7 +6,6 @@
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Seek as _, Write as _};
-use std::mem::MaybeUninit;
 use std::os::windows::ffi::OsStrExt as _;
 use std::os::windows::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::os::windows::io::{AsRawHandle as _, FromRawHandle as _};
@@ -193,14 +192,11 @@ impl Descriptor {
 /// Whether a rename over this name would cut the file's other names off.
 pub fn has_other_names(tokens: &Path, _metadata: &Metadata) -> bool {
     let Ok(file) = OpenOptions::new().access_mode(0).open(tokens) else { return false };
-    let mut information = MaybeUninit::<file_system::BY_HANDLE_FILE_INFORMATION>::zeroed();
-    // SAFETY: `file` keeps the handle open, and `information` is writable. It is plain numbers,
-    // for which zeroes are a value.
-    let information = unsafe {
-        file_system::GetFileInformationByHandle(file.as_raw_handle(), information.as_mut_ptr());
-        information.assume_init()
-    };
-    information.nNumberOfLinks > 1
+    let mut information = file_system::BY_HANDLE_FILE_INFORMATION::default();
+    // SAFETY: `file` keeps the handle open; `information` is of the type that is asked for, and is
+    // written before the call returns.
+    let is_done = unsafe { file_system::GetFileInformationByHandle(file.as_raw_handle(), &mut information) };
+    is_done != 0 && information.nNumberOfLinks > 1
 }
 
 /// Whether the attribute is set with which a file can't be replaced.
@@ -208,10 +204,11 @@ pub fn is_read_only(metadata: &Metadata) -> bool {
     metadata.file_attributes() & file_system::FILE_ATTRIBUTE_READONLY != 0
 }
 
-/// Whether a scanner, an indexer or a reader may be the reason: access denied (5; Windows' answer
-/// also for a file that is open and deleted), sharing violation (32), lock violation (33).
+/// Whether a scanner, an indexer or a reader may be the reason: access denied (5), sharing violation
+/// (32), lock violation (33), mapped into memory (1224); and what a file is that was deleted while
+/// they had it open: there (80) or not to be opened (5).
 pub fn is_passing(why: &io::Error) -> bool {
-    matches!(why.raw_os_error(), Some(5 | 32 | 33))
+    matches!(why.raw_os_error(), Some(5 | 32 | 33 | 80 | 1224))
 }
 
 /// No file is mounted by itself here.

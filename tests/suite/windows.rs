@@ -7,13 +7,20 @@
 //! which `make test-windows` runs on the .exe as well.
 //!
 //! wine keeps of a DACL what the mode bits of a Unix file can say: who else may read. So a DACL
-//! that lets nobody else in is told from an open one here; that protection from inheritance and
-//! the entries of a real DACL survive can only be seen on Windows, where the same test shows it.
+//! that lets nobody else in is told from an open one here. What the program asks for beyond that
+//! (owner and group, protection from inheritance, and all of it from the draft's first instant) is
+//! read from the log of wine's server, by one test that `make test-windows` runs alone. What
+//! Windows makes of it can only be seen on Windows.
 
 use crate::kit::{self, Outcome, System, TOKEN_FILE, Workspace};
+#[cfg(unix)]
+use crate::token_server::json_reply;
 use crate::token_server::{Leaf, Protection, Record, Script, Step, TokenServer};
-use crate::tools;
+#[cfg(unix)]
+use crate::{canary, scheduled_task, tools};
 use std::io::Read as _;
+#[cfg(unix)]
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -79,6 +86,19 @@ fn refresh_by_name(workspace: &Workspace, name: &str) -> (Outcome, Record) {
     (outcome, server.finish())
 }
 
+/// The same, and what the witness says before the answer is sent.
+fn refresh_and_ask_meanwhile(workspace: &Workspace, words: &[&str]) -> (Outcome, String) {
+    let question = Mutex::new(witness(workspace, words));
+    let (sender, said) = channel();
+    let step = kit::rotation().step().on_request(move |_| {
+        let output = question.lock().expect("one request").output().expect("run the witness");
+        sender.send(String::from_utf8_lossy(&output.stdout).trim().to_owned()).expect("the test waits for it");
+    });
+    let server = serve(Script::once([step]));
+    let outcome = workspace.program().refreshing_at(&server).run();
+    (outcome, said.recv_timeout(PATIENCE).expect("the witness was asked"))
+}
+
 #[test]
 #[ignore = "of the .exe: make test-windows"]
 fn sixteen_runs_at_once_make_one_request() {
@@ -130,7 +150,7 @@ fn a_scanner_in_the_way_is_waited_for() {
     let workspace = Workspace::after_login("scanner");
     let (sender, held) = channel();
     // From the moment at which the refresh token is spent, to well after the first try to rename.
-    let scanner = Mutex::new(witness(&workspace, &["hold", TOKEN_FILE, "700"]));
+    let scanner = Mutex::new(witness(&workspace, &["hold", TOKEN_FILE, "700", "alone"]));
     let step = kit::rotation().step().on_request(move |_| {
         let scanner = spawn_holder(&mut scanner.lock().expect("one request"));
         sender.send((scanner, Instant::now())).expect("the test waits for it");
@@ -144,11 +164,47 @@ fn a_scanner_in_the_way_is_waited_for() {
     assert!(!outcome.files.contains_key("docusign.json.new"));
 }
 
+/// Cutting the draft to its length fails with 1224 while someone has it mapped into memory.
+#[test]
+#[ignore = "of the .exe: make test-windows"]
+fn a_scanner_that_maps_the_draft_is_waited_for() {
+    let workspace = Workspace::after_login("mapped");
+    let (sender, held) = channel();
+    let scanner = Mutex::new(witness(&workspace, &["hold", "docusign.json.new", "700", "mapped"]));
+    let step = kit::rotation().step().on_request(move |_| {
+        sender.send(spawn_holder(&mut scanner.lock().expect("one request"))).expect("the test waits for it");
+    });
+    let server = serve(Script::once([step]));
+    let outcome = workspace.program().refreshing_at(&server).run().expect_exit(0);
+    let mut scanner = held.recv_timeout(PATIENCE).expect("the scanner was there");
+    scanner.wait().expect("the scanner ends");
+    assert!(is_refreshed(&outcome, TOKEN_FILE), "{}", outcome.report(&[]));
+    assert_eq!(outcome.files.keys().collect::<Vec<_>>(), [TOKEN_FILE, "docusign.json.lock"]);
+}
+
+/// The blank draft of a dead run is deleted, but its name is not free (error 5) until the last who
+/// has it open closes it.
+#[test]
+#[ignore = "of the .exe: make test-windows"]
+fn a_deleted_draft_that_someone_has_open_is_waited_for() {
+    let mut workspace = Workspace::after_login("deleted");
+    workspace.give("docusign.json.new", "\n".repeat(4096));
+    let mut scanner = spawn_holder(&mut witness(&workspace, &["hold", "docusign.json.new", "700", "shared"]));
+    let started = Instant::now();
+    let (outcome, record) = refresh_by_name(&workspace, TOKEN_FILE);
+    let outcome = outcome.expect_exit(0);
+    // Newer than the wine of the tests, Windows frees the name at once.
+    assert!(cfg!(windows) || started.elapsed() >= Duration::from_millis(600), "after {:?}", started.elapsed());
+    scanner.wait().expect("the scanner ends");
+    assert_eq!(record.requests.len(), 1);
+    assert!(is_refreshed(&outcome, TOKEN_FILE) && !outcome.files.contains_key("docusign.json.new"));
+}
+
 #[test]
 #[ignore = "of the .exe: make test-windows"]
 fn who_never_lets_go_is_found_before_the_token_is_spent() {
     let workspace = Workspace::after_login("held");
-    let mut holder = spawn_holder(&mut witness(&workspace, &["hold", TOKEN_FILE, "60000"]));
+    let mut holder = spawn_holder(&mut witness(&workspace, &["hold", TOKEN_FILE, "60000", "alone"]));
     let (outcome, record) = refresh_by_name(&workspace, TOKEN_FILE);
     let outcome = outcome.expect_exit(73);
     assert_eq!(record.connections, 0);
@@ -163,7 +219,7 @@ fn what_could_not_be_put_in_place_is_by_the_next_run() {
     let rotation = kit::rotation();
     let workspace = Workspace::after_login("not-in-place");
     let (sender, held) = channel();
-    let holder = Mutex::new(witness(&workspace, &["hold", TOKEN_FILE, "60000"]));
+    let holder = Mutex::new(witness(&workspace, &["hold", TOKEN_FILE, "60000", "alone"]));
     let step = rotation.step().on_request(move |_| {
         let holder = spawn_holder(&mut holder.lock().expect("one request"));
         sender.send(holder).expect("the test waits for it");
@@ -193,30 +249,68 @@ fn a_closed_file_stays_closed_and_its_draft_is_closed() {
     let closed = testimony(&workspace, &["descriptor", TOKEN_FILE, &format!("D:P(A;;FA;;;{owner})")]);
     assert_ne!(open, closed, "the file was closed");
 
-    let draft = Mutex::new(witness(&workspace, &["descriptor", "docusign.json.new"]));
-    let (sender, seen) = channel();
-    let step = kit::rotation().step().on_request(move |_| {
-        let output = draft.lock().expect("one request").output().expect("run the witness");
-        sender.send(String::from_utf8_lossy(&output.stdout).trim().to_owned()).expect("the test waits for it");
-    });
-    let server = serve(Script::once([step]));
-    let outcome = workspace.program().refreshing_at(&server).run().expect_exit(0);
-    assert!(is_refreshed(&outcome, TOKEN_FILE));
-    assert_eq!(
-        seen.recv_timeout(PATIENCE).expect("the draft was seen"),
-        closed,
-        "the draft, with the request under way"
-    );
+    let (outcome, of_draft) = refresh_and_ask_meanwhile(&workspace, &["descriptor", "docusign.json.new"]);
+    assert!(is_refreshed(&outcome.expect_exit(0), TOKEN_FILE));
+    assert_eq!(of_draft, closed, "the draft, with the request under way");
     assert_eq!(testimony(&workspace, &["descriptor", TOKEN_FILE]), closed, "the file afterwards");
+}
+
+/// Once a program asks wine's server to log requests, it does so to its end: hence alone.
+#[cfg(unix)]
+#[test]
+#[ignore = "of the .exe, and alone: make test-windows"]
+fn alone_the_draft_has_dacl_and_owner_before_its_first_byte() {
+    let workspace = Workspace::after_login("descriptor");
+    assert_eq!(kit::system(), System::Windows, "make test-windows runs this");
+    let server = TokenServer::start(Protection::None, Script::once([kit::rotation().step()]));
+    let outcome = workspace.program().refreshing_at(&server).environment("WINEDEBUG", "+server").run();
+    assert!(is_refreshed(&outcome.expect_exit(0), TOKEN_FILE));
+
+    let log = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/target/wineserver.log")).expect("the server's log");
+    let log = String::from_utf8_lossy(&log);
+    let lines: Vec<&str> = log.lines().collect();
+    let line = |from: usize, texts: &[&str]| {
+        let is_it = |line: &&str| texts.iter().all(|text| line.contains(text));
+        let found = lines[from..].iter().position(is_it).unwrap_or_else(|| panic!("not logged: {texts:?}"));
+        (from + found, lines[from + found])
+    };
+    // What follows this word.
+    let after = |word: &str, line: &str| line.split_once(word).map_or("", |(_, rest)| rest).to_owned();
+    let (created, creation) = line(0, &["create_file( ", "create=2, ", "docusign.json.new\""]);
+    let (thread, _) = creation.split_once(' ').expect("a line begins with its thread");
+    let before = lines[..created].iter().rev().find(|line| line.contains("get_security_object() = 0"));
+    let dacl = after("dacl=", before.expect("the token file was asked for its DACL"));
+    let (dacl, _) = dacl.split_once("}}").expect("a DACL ends with its last entry");
+    assert!(dacl.contains("ACCESS_ALLOWED"), "{dacl}");
+    assert!(
+        creation.contains("sd={control=00001004,") && creation.contains(dacl),
+        "protected, and the same: {creation}"
+    );
+
+    let (opened, handle) = line(created, &[thread, "create_file() = 0 "]);
+    let handle = after("handle=", handle);
+    let handle = handle.split(' ').next().unwrap_or_default();
+    // Who writes to a file asks the server for it first.
+    let (written, _) = line(opened, &[thread, &format!("get_handle_fd( handle={handle} )")]);
+    let given = |parts: &str| {
+        let (at, line) =
+            line(opened, &[thread, &format!("set_security_object( handle={handle}, security_info={parts},")]);
+        assert!(at < written, "after the first byte: {line}");
+        line
+    };
+    assert!(given("00000004").contains(dacl), "the DACL");
+    let owner = given("00000003");
+    assert!(owner.contains("owner=S-1-") && owner.contains("group=S-1-"), "{owner}");
 }
 
 #[test]
 #[ignore = "of the .exe: make test-windows"]
-fn attributes_are_kept() {
+fn attributes_are_kept_and_the_draft_has_them() {
     let workspace = Workspace::after_login("attributes");
     let before = testimony(&workspace, &["attributes", TOKEN_FILE, HIDDEN_AND_SYSTEM]);
-    let (outcome, _) = refresh_by_name(&workspace, TOKEN_FILE);
+    let (outcome, of_draft) = refresh_and_ask_meanwhile(&workspace, &["attributes", "docusign.json.new"]);
     assert!(is_refreshed(&outcome.expect_exit(0), TOKEN_FILE));
+    assert_eq!(of_draft, before, "the draft, with the request under way");
     assert_eq!(testimony(&workspace, &["attributes", TOKEN_FILE]), before);
 }
 
@@ -305,8 +399,80 @@ fn devices_and_streams_are_no_token_files() {
     }
 }
 
+/// A device is a file without end, or without content, and never asked for a secret.
+#[test]
+#[ignore = "of the .exe: make test-windows"]
+fn devices_hold_no_secret() {
+    let workspace = Workspace::after_login("devices-as-secret");
+    let nothing_is_there = "NUL: the client secret is empty";
+    for (option, device, code, said) in [
+        ("--client-secret-file", "NUL", 78, nothing_is_there),
+        ("--client-secret-file", "CON", 66, "CON: cannot read the client secret: "),
+        ("--ca-file", "NUL", 66, "NUL: cannot use it as the CA file: no PEM certificate in it"),
+        ("--client-cert", "NUL", 66, "NUL: cannot use it as the client certificate: "),
+    ] {
+        let server = serve(Script::default());
+        let program = workspace.program().refreshing_at(&server).without("DOCUSIGN_CLIENT_SECRET");
+        let outcome = program.args([option, device]).run().expect_exit(code);
+        let line = format!("docusign-refresh: {said}");
+        assert!(outcome.stderr().starts_with(&line), "{}", outcome.report(&[]));
+        assert_eq!(server.finish().connections, 0);
+    }
+}
+
+/// What Task Scheduler runs, word for word, on a machine whose directories have other names: twice,
+/// so that the second run's words are added to the log, and its exit code is the task's.
+#[cfg(unix)]
+#[test]
+#[ignore = "of the .exe: make test-windows"]
+fn the_scheduled_task_refreshes_and_logs() {
+    let task = scheduled_task::action();
+    let rotation = kit::rotation();
+    let refusal = Step::reply(json_reply("400 Bad Request", r#"{"error":"invalid_grant"}"#));
+    let server = serve(Script::once([rotation.step(), refusal]));
+    let mut workspace = Workspace::after_login("task");
+    workspace.give("client-secret", format!("{}\r\n", kit::CLIENT_SECRET));
+    // A directory with a space in its name, as there: the quotes count.
+    let programs = workspace.beside("Program Files");
+    fs::create_dir(&programs).expect("make a directory beside the workspace");
+    symlink(kit::binary(), programs.join("docusign-refresh.exe")).expect("install the program");
+    let mut arguments = task.arguments;
+    for (there, here) in [
+        (r"C:\Program Files\docusign-refresh\", format!("{}\\", windows_path(&programs))),
+        ("--environment production", format!("--token-endpoint {}", server.endpoint())),
+        ("YOUR-INTEGRATION-KEY", kit::CLIENT_ID.to_owned()),
+    ] {
+        assert_eq!(arguments.matches(there).count(), 1, "{there} in {arguments}");
+        arguments = arguments.replace(there, &here);
+    }
+    let file = workspace.beside("arguments");
+    fs::write(&file, arguments).expect("write the arguments");
+
+    let run = || {
+        let mut command = witness(&workspace, &["task", &task.command, &windows_path(&file)]);
+        let output = command.env("SSL_CERT_FILE", workspace.ca_file()).output().expect("run the witness");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+        let log = String::from_utf8(workspace.read("refresh.log")).expect("it is UTF-8");
+        assert_eq!(canary::find(log.as_bytes()), None);
+        (output.status.code(), log)
+    };
+    let (code, first) = run();
+    let wanted =
+        "docusign-refresh: docusign.json: refreshed; the access token is valid for 8h; the refresh token was rotated\n";
+    assert_eq!((code, first.as_str()), (Some(0), wanted));
+    assert!(String::from_utf8_lossy(&workspace.read(TOKEN_FILE)).contains(&rotation.live_refresh_token()));
+    let (code, both) = run();
+    let second = both.strip_prefix(wanted).expect("the log is added to");
+    assert!(
+        code == Some(77) && second.starts_with("docusign-refresh: ") && second.contains("\nhint: "),
+        "{code:?}: {second}"
+    );
+    assert_eq!(server.finish().requests.len(), 2);
+}
+
 /// wine makes a Ctrl-C of SIGINT, and delivers it as Windows does: on a thread that it starts for
 /// it. Its own handler then ends the process with 0, where that of Windows has 0xC000013A.
+#[cfg(unix)]
 #[test]
 #[ignore = "of the .exe: make test-windows"]
 fn an_interruption_waits_until_the_answer_is_safe() {
@@ -339,6 +505,7 @@ fn an_interruption_waits_until_the_answer_is_safe() {
     assert_eq!(server.finish().requests.len(), 1);
 }
 
+#[cfg(unix)]
 #[test]
 #[ignore = "of the .exe: make test-windows"]
 fn a_console_shows_names_as_they_are() {

@@ -1,10 +1,13 @@
 /* A second Windows process beside the program under test. It does what a scanner, an administrator
    or Windows itself does, and reports on standard output:
 
-   witness hold FILE MILLISECONDS        opens FILE as one who lets nobody delete it, says "held",
-                                         and closes it after that time
+   witness hold FILE MILLISECONDS HOW    opens FILE, says "held", and closes it after that time; HOW
+                                         is `alone` (nobody may delete it), `shared` (all may) or
+                                         `mapped` (all may, but nobody can cut it)
    witness attributes FILE [NUMBER]      sets, or says, the file's attributes
-   witness descriptor FILE [SDDL]        sets, or says, owner, group and DACL */
+   witness descriptor FILE [SDDL]        sets, or says, owner, group and DACL
+   witness task COMMAND FILE             runs COMMAND as Task Scheduler does, with what FILE holds
+                                         behind it to the letter, and ends with its exit code */
 #include <windows.h>
 #include <sddl.h>
 #include <stdio.h>
@@ -26,15 +29,40 @@ static void say(const wchar_t *text)
     fflush(stdout);
 }
 
-static int hold(const wchar_t *file, DWORD milliseconds)
+static int hold(const wchar_t *file, DWORD milliseconds, const wchar_t *how)
 {
-    HANDLE handle = CreateFileW(file, GENERIC_READ, FILE_SHARE_READ, NULL, OPEN_EXISTING, 0, NULL);
+    DWORD sharing = FILE_SHARE_READ | (wcscmp(how, L"alone") ? FILE_SHARE_WRITE | FILE_SHARE_DELETE : 0);
+    HANDLE handle = CreateFileW(file, GENERIC_READ, sharing, NULL, OPEN_EXISTING, 0, NULL);
     if (handle == INVALID_HANDLE_VALUE)
         return failed("open");
+    if (!wcscmp(how, L"mapped")) {
+        HANDLE mapping = CreateFileMappingW(handle, NULL, PAGE_READONLY, 0, 0, NULL);
+        if (!mapping || !MapViewOfFile(mapping, FILE_MAP_READ, 0, 0, 0))
+            return failed("map");
+    }
     say(L"held");
     Sleep(milliseconds);
-    CloseHandle(handle);
     return 0;
+}
+
+static int task(const wchar_t *command, const wchar_t *file)
+{
+    wchar_t line[4096];
+    char arguments[2048] = "";
+    DWORD length, code;
+    STARTUPINFOW start = {sizeof start};
+    PROCESS_INFORMATION process;
+    HANDLE handle = CreateFileW(file, GENERIC_READ, FILE_SHARE_READ, NULL, OPEN_EXISTING, 0, NULL);
+    if (handle == INVALID_HANDLE_VALUE || !ReadFile(handle, arguments, sizeof arguments - 1, &length, NULL))
+        return failed("read the arguments");
+    CloseHandle(handle);
+    swprintf(line, sizeof line / sizeof *line, L"%ls %hs", command, arguments);
+    if (!CreateProcessW(command, line, NULL, NULL, FALSE, CREATE_NO_WINDOW, NULL, NULL, &start, &process))
+        return failed("start the command");
+    WaitForSingleObject(process.hProcess, INFINITE);
+    if (!GetExitCodeProcess(process.hProcess, &code))
+        return failed("get the exit code");
+    return code;
 }
 
 static int attributes(const wchar_t *file, const wchar_t *wanted)
@@ -66,12 +94,14 @@ static int descriptor(const wchar_t *file, const wchar_t *wanted)
 int wmain(int argc, wchar_t **argv)
 {
     const wchar_t *verb = argc > 2 ? argv[1] : L"";
-    if (!wcscmp(verb, L"hold") && argc == 4)
-        return hold(argv[2], wcstoul(argv[3], NULL, 10));
+    if (!wcscmp(verb, L"hold") && argc == 5)
+        return hold(argv[2], wcstoul(argv[3], NULL, 10), argv[4]);
     if (!wcscmp(verb, L"attributes"))
         return attributes(argv[2], argc > 3 ? argv[3] : NULL);
     if (!wcscmp(verb, L"descriptor"))
         return descriptor(argv[2], argc > 3 ? argv[3] : NULL);
+    if (!wcscmp(verb, L"task") && argc == 4)
+        return task(argv[2], argv[3]);
     fputs("witness: not understood\n", stderr);
     return 2;
 }
