@@ -4,7 +4,8 @@
 # The prefix is target/wine; nothing of the user's is touched. DOCUSIGN_REFRESH_RUNNER names the
 # loader for the suite (tests/suite/kit.rs). One wineserver stays from the first process to the end
 # of the command, and with it what wine starts for itself (services, drivers): none of that may
-# start in the middle of a test, as the child of a run, with its pipes.
+# start in the middle of a test, as the child of a run, with its pipes. What the server says is in
+# target/wineserver.log.
 set -eu
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
@@ -42,7 +43,7 @@ x86_64-w64-mingw32-gcc -O2 -s -municode -Wall -Werror -o "$top/target/witness.ex
 # A server that an interrupted run left behind, if any, ends here.
 "$server" -k 2>/dev/null || true
 "$server" -w
-"$server" -p
+"$server" -p 2>"$top/target/wineserver.log"
 trap '"$server" -k || true' EXIT
 trap 'exit 1' HUP INT TERM
 "$loader" wineboot </dev/null >/dev/null 2>&1
