@@ -132,7 +132,8 @@ fn the_program_and_the_readme_have_the_same_codes() {
         .iter()
         .map(|row| {
             let code = row[0].parse().unwrap_or_else(|_| panic!("no exit code: {}", row[0]));
-            (code, row[1].clone())
+            assert_eq!(row[1], format!("{code:#X}").replace("0X", "0x"), "exit code {code} in hex");
+            (code, row[2].clone())
         })
         .collect();
     assert_eq!(shown, written);

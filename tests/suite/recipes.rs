@@ -28,7 +28,7 @@ const STORED: &str = "/var/lib/docusign-refresh/docusign.json";
 
 /// The text of the block that begins with this line.
 #[track_caller]
-fn recipe(language_and_name: &str) -> &'static str {
+pub fn recipe(language_and_name: &str) -> &'static str {
     let recipes = readme::section("Recipes");
     let opening = format!("\n```{language_and_name}\n");
     let mut found = recipes.split(&opening).skip(1);
@@ -178,7 +178,7 @@ fn systemd_tries_again_only_what_another_try_may_cure() {
         recipe("ini docusign-refresh.service").lines().find_map(|line| line.strip_prefix("RestartPreventExitStatus="));
     let prevented: BTreeSet<&str> = setting.expect("the service has the setting").split(' ').collect();
     let table = readme::table("Exit status");
-    let names = table.iter().map(|row| row[1].as_str()).filter(|name| !name.is_empty() && *name != temporary);
+    let names = table.iter().map(|row| row[2].as_str()).filter(|name| !name.is_empty() && *name != temporary);
     assert_eq!(prevented, names.collect());
 
     for (step, status, state) in [(refusal(), 77, "failed"), (put_off(), 75, "auto-restart")] {

@@ -8,8 +8,12 @@
 //! here. Beyond the schema, the definition promises what the README says: every six hours, whether
 //! somebody is logged on or not, never two at once, the program's own exit code.
 
+#[cfg(unix)]
+use crate::recipes::recipe;
 use std::collections::HashMap;
 use std::fs;
+#[cfg(unix)]
+use std::path::Path;
 
 const DEFINITION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/dist/docusign-refresh-task.xml");
 const NAMESPACE: &str = "http://schemas.microsoft.com/windows/2004/02/mit/task";
@@ -128,6 +132,26 @@ fn definition() -> Vec<Element> {
     parse(&xml)
 }
 
+fn text<'e>(elements: &'e [Element], path: &str) -> &'e str {
+    let element = elements.iter().find(|element| element.path == path);
+    element.unwrap_or_else(|| panic!("no {path}")).text.as_str()
+}
+
+/// What Task Scheduler starts.
+#[cfg(unix)]
+pub struct Action {
+    pub command: String,
+    pub arguments: String,
+    pub directory: String,
+}
+
+#[cfg(unix)]
+pub fn action() -> Action {
+    let elements = definition();
+    let text = |name| text(&elements, &format!("Task/Actions/Exec/{name}")).replace("&gt;", ">");
+    Action { command: text("Command"), arguments: text("Arguments"), directory: text("WorkingDirectory") }
+}
+
 #[test]
 fn it_is_valid_by_the_published_schema() {
     let elements = definition();
@@ -173,10 +197,7 @@ fn it_is_valid_by_the_published_schema() {
 #[test]
 fn it_does_what_the_readme_says() {
     let elements = definition();
-    let text = |path: &str| {
-        let element = elements.iter().find(|element| element.path == path);
-        element.unwrap_or_else(|| panic!("no {path}")).text.as_str()
-    };
+    let text = |path: &str| text(&elements, path);
     assert_eq!(text("Task/Triggers/TimeTrigger/Repetition/Interval"), "PT6H");
     assert_eq!(text("Task/Settings/MultipleInstancesPolicy"), "IgnoreNew");
     assert_eq!(text("Task/Settings/StartWhenAvailable"), "true");
@@ -184,4 +205,51 @@ fn it_does_what_the_readme_says() {
     let arguments = text("Task/Actions/Exec/Arguments");
     assert!(arguments.starts_with("/d /c \"\"") && arguments.ends_with("2&gt;&gt; refresh.log\""), "{arguments}");
     assert!(!arguments.contains('&') || arguments.matches('&').count() == 2, "cmd would begin a second command");
+}
+
+/// The commands of the README make what the definition then finds: its directory, files and account,
+/// under the names that it uses, closed before there is anything in them.
+#[cfg(unix)]
+#[test]
+fn the_commands_of_the_readme_prepare_it() {
+    let commands: Vec<&str> = recipe("powershell task").lines().collect();
+    let line = |beginning: &str| {
+        let mut found = commands.iter().enumerate().filter(|(_, line)| line.starts_with(beginning));
+        let (at, line) = found.next().unwrap_or_else(|| panic!("no line begins with {beginning}"));
+        assert!(found.next().is_none(), "two lines begin with {beginning}");
+        (at, *line)
+    };
+    let elements = definition();
+    let account = text(&elements, "Task/Principals/Principal/UserId");
+    let Action { arguments, directory, .. } = action();
+
+    // The files stand in the arguments by the names that they have in the directory.
+    let mut words = arguments.split_whitespace().skip_while(|word| *word != "--client-secret-file").skip(1);
+    let (secret, tokens) = (words.next().expect("the secret's file"), words.next().expect("the token file"));
+    assert_eq!(words.next(), Some("2>>"), "{arguments}");
+    let (secret, tokens) = (format!(r"{directory}\{secret}"), format!(r"{directory}\{tokens}"));
+
+    let system_and_administrators = "'*S-1-5-18:(OI)(CI)F' '*S-1-5-32-544:(OI)(CI)F'";
+    let closing =
+        format!("icacls {directory} /inheritance:r /grant:r '{account}:(OI)(CI)M' {system_and_administrators}");
+    let closing_secret = format!("icacls {secret} /inheritance:r /grant:r '{account}:R' '*S-1-5-32-544:F'");
+    let order = [
+        line(&format!("mkdir {directory}")).0,
+        line(&closing).0,
+        line(&format!("New-Item -ItemType File {secret}, {tokens}")).0,
+        line(&closing_secret).0,
+        line(&format!("notepad {secret} ")).0,
+        line(&format!("notepad {tokens} ")).0,
+        line("notepad docusign-refresh-task.xml ").0,
+        line("schtasks /Create ").0,
+        line("schtasks /Run ").0,
+        line("schtasks /Query ").0,
+    ];
+    assert!(order.is_sorted(), "{commands:#?}");
+    assert_eq!(order.len(), commands.len(), "{commands:#?}");
+    let file = Path::new(DEFINITION).file_name().expect("a name").to_string_lossy();
+    assert_eq!(line("schtasks /Create ").1, format!("schtasks /Create /TN docusign-refresh /XML {file}"));
+    for verb in ["/Run", "/Query"] {
+        assert!(line(&format!("schtasks {verb} ")).1.contains(" /TN docusign-refresh"), "{commands:#?}");
+    }
 }
