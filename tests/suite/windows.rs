@@ -150,7 +150,7 @@ fn a_scanner_in_the_way_is_waited_for() {
     let workspace = Workspace::after_login("scanner");
     let (sender, held) = channel();
     // From the moment at which the refresh token is spent, to well after the first try to rename.
-    let scanner = Mutex::new(witness(&workspace, &["hold", TOKEN_FILE, "700", "alone"]));
+    let scanner = Mutex::new(witness(&workspace, &["hold", TOKEN_FILE, "700", "reading"]));
     let step = kit::rotation().step().on_request(move |_| {
         let scanner = spawn_holder(&mut scanner.lock().expect("one request"));
         sender.send((scanner, Instant::now())).expect("the test waits for it");
@@ -164,13 +164,28 @@ fn a_scanner_in_the_way_is_waited_for() {
     assert!(!outcome.files.contains_key("docusign.json.new"));
 }
 
-/// Cutting the draft to its length fails with 1224 while someone has it mapped into memory.
+/// Not to be opened at all (error 32).
+#[test]
+#[ignore = "of the .exe: make test-windows"]
+fn a_scanner_that_lets_nobody_read_is_waited_for() {
+    let workspace = Workspace::after_login("unreadable");
+    let mut scanner = spawn_holder(&mut witness(&workspace, &["hold", TOKEN_FILE, "700", "alone"]));
+    let (outcome, record) = refresh_by_name(&workspace, TOKEN_FILE);
+    let outcome = outcome.expect_exit(0);
+    scanner.wait().expect("the scanner ends");
+    assert_eq!(record.requests.len(), 1);
+    assert!(is_refreshed(&outcome, TOKEN_FILE), "{}", outcome.report(&[]));
+}
+
+/// While a draft is mapped into memory, nobody can cut off its blanks (error 1224): neither the run
+/// that has just written it, nor the one that finds it after a crash.
 #[test]
 #[ignore = "of the .exe: make test-windows"]
 fn a_scanner_that_maps_the_draft_is_waited_for() {
-    let workspace = Workspace::after_login("mapped");
+    let mut workspace = Workspace::after_login("mapped");
+    let hold = ["hold", "docusign.json.new", "700", "mapped"];
     let (sender, held) = channel();
-    let scanner = Mutex::new(witness(&workspace, &["hold", "docusign.json.new", "700", "mapped"]));
+    let scanner = Mutex::new(witness(&workspace, &hold));
     let step = kit::rotation().step().on_request(move |_| {
         sender.send(spawn_holder(&mut scanner.lock().expect("one request"))).expect("the test waits for it");
     });
@@ -180,6 +195,14 @@ fn a_scanner_that_maps_the_draft_is_waited_for() {
     scanner.wait().expect("the scanner ends");
     assert!(is_refreshed(&outcome, TOKEN_FILE), "{}", outcome.report(&[]));
     assert_eq!(outcome.files.keys().collect::<Vec<_>>(), [TOKEN_FILE, "docusign.json.lock"]);
+
+    let drafted =
+        r#"{"access_token": "Canary7-drafted", "refresh_token": "Canary7-drafted-too", "expires_at": 9999999999}"#;
+    workspace.give("docusign.json.new", format!("{drafted}{}", "\n".repeat(4096)));
+    let mut scanner = spawn_holder(&mut witness(&workspace, &hold));
+    let outcome = workspace.program().refreshing_at(&server).args(["--min-ttl", "1h"]).run().expect_exit(0);
+    scanner.wait().expect("the scanner ends");
+    assert_eq!(outcome.files[TOKEN_FILE], format!("{drafted}\n").as_bytes());
 }
 
 /// The blank draft of a dead run is deleted, but its name is not free (error 5) until the last who
@@ -204,7 +227,7 @@ fn a_deleted_draft_that_someone_has_open_is_waited_for() {
 #[ignore = "of the .exe: make test-windows"]
 fn who_never_lets_go_is_found_before_the_token_is_spent() {
     let workspace = Workspace::after_login("held");
-    let mut holder = spawn_holder(&mut witness(&workspace, &["hold", TOKEN_FILE, "60000", "alone"]));
+    let mut holder = spawn_holder(&mut witness(&workspace, &["hold", TOKEN_FILE, "60000", "reading"]));
     let (outcome, record) = refresh_by_name(&workspace, TOKEN_FILE);
     let outcome = outcome.expect_exit(73);
     assert_eq!(record.connections, 0);
@@ -219,7 +242,7 @@ fn what_could_not_be_put_in_place_is_by_the_next_run() {
     let rotation = kit::rotation();
     let workspace = Workspace::after_login("not-in-place");
     let (sender, held) = channel();
-    let holder = Mutex::new(witness(&workspace, &["hold", TOKEN_FILE, "60000", "alone"]));
+    let holder = Mutex::new(witness(&workspace, &["hold", TOKEN_FILE, "60000", "reading"]));
     let step = rotation.step().on_request(move |_| {
         let holder = spawn_holder(&mut holder.lock().expect("one request"));
         sender.send(holder).expect("the test waits for it");

@@ -2,8 +2,9 @@
    or Windows itself does, and reports on standard output:
 
    witness hold FILE MILLISECONDS HOW    opens FILE, says "held", and closes it after that time; HOW
-                                         is `alone` (nobody may delete it), `shared` (all may) or
-                                         `mapped` (all may, but nobody can cut it)
+                                         is `alone` (nobody else may open it), `reading` (nobody may
+                                         write or delete it), `shared` (all may), or `mapped` (all
+                                         may, but nobody can cut it)
    witness attributes FILE [NUMBER]      sets, or says, the file's attributes
    witness descriptor FILE [SDDL]        sets, or says, owner, group and DACL
    witness task COMMAND FILE             runs COMMAND as Task Scheduler does, with what FILE holds
@@ -31,7 +32,8 @@ static void say(const wchar_t *text)
 
 static int hold(const wchar_t *file, DWORD milliseconds, const wchar_t *how)
 {
-    DWORD sharing = FILE_SHARE_READ | (wcscmp(how, L"alone") ? FILE_SHARE_WRITE | FILE_SHARE_DELETE : 0);
+    DWORD all = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
+    DWORD sharing = !wcscmp(how, L"alone") ? 0 : !wcscmp(how, L"reading") ? FILE_SHARE_READ : all;
     HANDLE handle = CreateFileW(file, GENERIC_READ, sharing, NULL, OPEN_EXISTING, 0, NULL);
     if (handle == INVALID_HANDLE_VALUE)
         return failed("open");
