@@ -1,4 +1,4 @@
-//! What the program may cost: bytes, crates, instructions, memory, system calls.
+//! What the program may cost: bytes, crates, instructions, memory, system calls, round trips.
 //!
 //! The figures repeat exactly or nearly so, and each has a ceiling close above it, so that growth
 //! is a decision somebody takes and not something that happens. Each measured test says its figure
@@ -10,7 +10,7 @@
 
 use crate::image::{self, CLibrary};
 use crate::kit::{self, Outcome, System, TOKEN_FILE, Workspace};
-use crate::token_server::{Leaf, Script, TokenServer};
+use crate::token_server::{Leaf, PATH, Relay, Script, Terms, TokenServer, Version};
 use crate::tools;
 use std::collections::BTreeSet;
 use std::env;
@@ -18,6 +18,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 /// The ceilings for one C library, or system.
 struct Budget {
@@ -147,6 +148,25 @@ fn a_cycle_takes_few_system_calls() {
     };
     check("system calls with a literal address", calls(Address::Literal), budget.system_calls);
     check("system calls with a name", calls(Address::Name), budget.system_calls_by_name);
+}
+
+/// Connecting, the handshake, the request: nothing else is waited for, and nothing is asked twice.
+#[test]
+fn a_cycle_takes_three_round_trips() {
+    let round_trips = |version| {
+        let rotation = kit::rotation();
+        let terms = Terms::new(Leaf::Localhost).version(version).without_tickets();
+        let server = TokenServer::start(kit::tls_on(terms), Script::always(rotation.step()));
+        let relay = Relay::start(server.port(), Duration::ZERO);
+        let endpoint = format!("https://localhost:{}{PATH}", relay.port());
+        let workspace = Workspace::after_login("round-trips");
+        let program = workspace.program().refreshing_at(&server);
+        program.environment("DOCUSIGN_TOKEN_ENDPOINT", endpoint).run().expect_exit(0);
+        assert_eq!(rotation.refreshes(), 1);
+        relay.round_trips() as u64
+    };
+    check("round trips with TLS 1.3", round_trips(Version::Tls13), 3);
+    check("round trips with TLS 1.2", round_trips(Version::Tls12), 4);
 }
 
 #[test]

@@ -64,6 +64,7 @@ pub struct Terms {
     key: KeyPair,
     versions: Vec<&'static SupportedProtocolVersion>,
     clients: ClientCertificates,
+    tickets: usize,
 }
 
 impl Terms {
@@ -79,6 +80,7 @@ impl Terms {
             key: generate_key(),
             versions: rustls::DEFAULT_VERSIONS.to_vec(),
             clients: ClientCertificates::Ignored,
+            tickets: 2,
         }
     }
 
@@ -99,6 +101,11 @@ impl Terms {
             Version::Tls13 => &rustls::version::TLS13,
         };
         Terms { versions: vec![version], ..self }
+    }
+
+    /// Nothing is sent of the server's own accord: in TLS 1.3, tickets for a later session are.
+    pub fn without_tickets(self) -> Terms {
+        Terms { tickets: 0, ..self }
     }
 
     pub fn clients(self, clients: ClientCertificates) -> Terms {
@@ -164,7 +171,8 @@ impl Authority {
                 builder.with_client_cert_verifier(verifier.expect("a sound verifier"))
             }
         };
-        let config = builder.with_single_cert(chain, key).expect("the key fits the certificate");
+        let mut config = builder.with_single_cert(chain, key).expect("the key fits the certificate");
+        config.send_tls13_tickets = terms.tickets;
         Protection::Tls(Arc::new(config))
     }
 

@@ -15,6 +15,7 @@
 //! in a step's closure comes out of `finish`.
 
 mod authority;
+mod relay;
 mod request;
 mod rotation;
 mod script;
@@ -22,6 +23,7 @@ mod script;
 mod sockets;
 
 pub use authority::{Authority, ClientCertificates, Leaf, Protection, Terms, Version};
+pub use relay::Relay;
 pub use request::Request;
 pub use rotation::{Client, Rotation};
 pub use script::{Script, Step, json_reply};
