@@ -2,6 +2,7 @@
 # make demo     that binary at work, against a token server of its own on the loopback interface
 # make test     every test, on that binary
 # make check    what CI runs: formatting, lints, make test
+# make bench    the cycle beside curl + jq, Python, Node and others, measured; ~10 minutes, needs Debian
 # make install  program, manual page and completion into $(DESTDIR)$(PREFIX)
 # make dist     what is published, in target/dist: archives for each of $(SYSTEMS), and checksums
 # make image    the container image, without a daemon
@@ -9,7 +10,7 @@
 # make deny     licences and sources of the crates, by cargo-deny
 
 .DELETE_ON_ERROR:
-.PHONY: all demo test check format lint install clean
+.PHONY: all demo test check format lint bench install clean
 
 PREFIX ?= /usr/local
 CARGO ?= cargo
@@ -63,6 +64,12 @@ format:
 
 lint:
 	CLIPPY_CONF_DIR=$(CURDIR)/.ci $(CARGO) clippy --locked --all-targets -- -D warnings
+
+# Prints the tables of the README's section "Measured". The musl binary that is published is measured,
+# too, if it is there: `make target/dist/$(ARCH)-linux/docusign-refresh` builds it.
+bench: $(BINARY)
+	CARGO='$(CARGO)' TARGET='$(TARGET)' DIST_FLAGS='$(DIST_FLAGS)' sh tests/bench/install.sh target/bench
+	$(CARGO) bench --locked --quiet --bench bench
 
 install: $(BINARY)
 	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/docusign-refresh
