@@ -20,7 +20,7 @@ valgrind valgrind
 strace strace
 /usr/bin/time time
 timeout coreutils
-xargs findutils
+/usr/bin/xargs findutils
 END
 /usr/bin/python3 -c 'import ensurepip' 2> "$into/found" || missing="$missing python3-venv"
 if [ -n "$missing" ]; then
