@@ -56,16 +56,16 @@ pub fn check(ledger: &Ledger, honest: &Peer) {
     within("seconds of a sleep of 0.2", sleep.wall.as_secs_f64(), 0.2, 0.5);
     within("CPU seconds of a sleep", sleep.cpu.as_secs_f64(), 0.0, 0.02);
     let work = run("timeout 0.3 sh -c 'while :; do :; done'; :").run().expect("work");
-    within("CPU seconds of 0.3 at work", work.cpu.as_secs_f64(), 0.1, 0.32);
+    within("CPU seconds of 0.3 at work", work.cpu.as_secs_f64(), 0.05, 0.32);
 
     for (tls, round_trips) in [("--tlsv1.3", 3), ("--tls-max 1.2", 4)] {
-        let relay = Relay::start(ledger.port(), Duration::from_millis(100));
+        let relay = Relay::start(ledger.port(), Duration::from_millis(300));
         let file = ledger.grant("");
         let job = shell(ledger, Some(&relay), honest, &format!("tls='{tls}'{SEND}"), &file.path);
         let times = job.run().expect("curl refreshes");
         assert_eq!(relay.round_trips(), round_trips, "round trips of curl {tls}");
-        let least = round_trips as f64 * 0.1;
-        within("seconds for these round trips", times.wall.as_secs_f64(), least, least + 0.09);
+        let least = round_trips as f64 * 0.3;
+        within("seconds for these round trips", times.wall.as_secs_f64(), least, least + 0.28);
     }
 }
 
