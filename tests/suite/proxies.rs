@@ -322,17 +322,29 @@ fn tinyproxy_connects() {
 #[test]
 fn tinyproxy_finds_the_endpoint_down() {
     let workspace = Workspace::after_login("tinyproxy-down");
-    let Some(proxy) = RealProxy::tinyproxy(&workspace.directory(), "") else { return };
-    let url = format!("http://127.0.0.1:{}", proxy.port);
+    if let Some(proxy) = RealProxy::tinyproxy(&workspace.directory(), "") {
+        find_the_endpoint_down(
+            &workspace,
+            &format!("http://127.0.0.1:{}", proxy.port),
+            "it refuses with HTTP status 50",
+        );
+    }
+}
+
+#[test]
+fn microsocks_finds_the_endpoint_down() {
+    let workspace = Workspace::after_login("microsocks-down");
+    if let Some(proxy) = RealProxy::microsocks(&[]) {
+        let url = format!("socks5h://127.0.0.1:{}", proxy.port);
+        find_the_endpoint_down(&workspace, &url, "cannot connect: connection refused");
+    }
+}
+
+fn find_the_endpoint_down(workspace: &Workspace, proxy: &str, why: &str) {
     let endpoint = format!("https://127.0.0.1:{}/oauth/token", free_port());
     let program = workspace.program().args(["--client-id", CLIENT_ID, "--token-endpoint", &endpoint]);
-    let outcome = program.args(["--timeout", "1500ms", "--proxy", &url]).run();
-    judge(
-        "down",
-        outcome,
-        75,
-        &[&format!("the proxy http://127.0.0.1:{}: it refuses with HTTP status 50", proxy.port)],
-    );
+    let outcome = program.args(["--timeout", "1500ms", "--proxy", proxy]).run();
+    judge("down", outcome, 75, &[&format!("the proxy {proxy}: {why}")]);
 }
 
 #[test]
@@ -355,22 +367,6 @@ fn microsocks_connects() {
             assert_eq!(server.finish().requests.len(), usize::from(exit == 0));
         }
     }
-}
-
-#[test]
-fn microsocks_finds_the_endpoint_down() {
-    let Some(proxy) = RealProxy::microsocks(&[]) else { return };
-    let workspace = Workspace::after_login("microsocks-down");
-    let url = format!("socks5h://127.0.0.1:{}", proxy.port);
-    let endpoint = format!("https://127.0.0.1:{}/oauth/token", free_port());
-    let program = workspace.program().args(["--client-id", CLIENT_ID, "--token-endpoint", &endpoint]);
-    let outcome = program.args(["--timeout", "1500ms", "--proxy", &url]).run();
-    judge(
-        "down",
-        outcome,
-        75,
-        &[&format!("the proxy socks5h://127.0.0.1:{}: cannot connect: connection refused", proxy.port)],
-    );
 }
 
 #[test]
