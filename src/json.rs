@@ -6,7 +6,7 @@
 //!
 //! Faults carry a position and never the offending text: serde_json's own messages quote it.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::de::{Deserializer as _, MapAccess, Visitor};
@@ -43,7 +43,7 @@ impl fmt::Display for Fault {
 pub struct Object {
     members: Vec<Member>,
     /// From each name to its place in `members`: a member is found among 100,000 at once.
-    places: BTreeMap<String, usize>,
+    places: HashMap<String, usize>,
 }
 
 #[derive(Clone)]
@@ -71,10 +71,10 @@ impl Object {
         let mut object = Self::default();
         for (name, value) in pairs {
             let decoded = unquote(name.get()).unwrap_or_else(|| name.get().to_owned());
-            if object.places.contains_key(&decoded) {
+            if object.places.insert(decoded.clone(), object.members.len()).is_some() {
                 return Err((Fault::DuplicateMember, Position::of(text, offset(name))));
             }
-            object.put(Member {
+            object.members.push(Member {
                 name: decoded,
                 name_text: name.get().to_owned(),
                 value_text: value.get().to_owned(),
@@ -131,15 +131,11 @@ impl Object {
 
     /// Gives a member a new value in its place, or adds it at the end. `value_text` is JSON.
     pub fn set(&mut self, name: &str, value_text: String) {
-        self.put(Member { name: name.to_owned(), name_text: quote(name), value_text, offset: 0 });
-    }
-
-    fn put(&mut self, new: Member) {
-        match self.places.get(&new.name) {
-            Some(&place) => self.members[place].value_text = new.value_text,
+        match self.places.get(name) {
+            Some(&place) => self.members[place].value_text = value_text,
             None => {
-                self.places.insert(new.name.clone(), self.members.len());
-                self.members.push(new);
+                self.places.insert(name.to_owned(), self.members.len());
+                self.members.push(Member { name: name.to_owned(), name_text: quote(name), value_text, offset: 0 });
             }
         }
     }
@@ -165,6 +161,9 @@ impl Object {
 }
 
 impl Layout {
+    /// Everything on one line, without its end.
+    pub const COMPACT: Self = Self { indentation: String::new(), newline: "" };
+
     /// The style of an object's text: its first newline, and the indentation of its first member
     /// where that stands on a line of its own; else LF and two spaces.
     pub fn of(text: &str) -> Self {

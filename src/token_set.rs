@@ -114,14 +114,23 @@ impl TokenSet {
         Self::new(members, self.layout.clone())
     }
 
-    /// The file's new content: UTF-8 in the file's own style.
+    /// The file's new content: UTF-8 in the file's own style; on one line, if only so it can be read again.
     pub fn document(&self) -> Secret {
-        Secret::new(self.members.write(&self.layout))
+        Secret::new(self.text())
     }
 
     /// The length of [`Self::document`] in bytes.
     pub fn document_length(&self) -> usize {
-        self.members.write(&self.layout).len()
+        self.text().len()
+    }
+
+    fn text(&self) -> String {
+        let text = self.members.write(&self.layout);
+        if text.len() <= LARGEST {
+            return text;
+        }
+        let compact = self.members.write(&Layout::COMPACT) + "\n";
+        if compact.len() <= LARGEST { compact } else { text }
     }
 
     /// Whether both are the same document, member for member.

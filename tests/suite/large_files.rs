@@ -2,7 +2,8 @@
 //!
 //! One of exactly 1 MiB is a token file like any other: what it says beside the tokens stays, to the
 //! byte. One byte more, and it is refused with the place where the limit falls; the server is not
-//! even connected to, and the file stays.
+//! even connected to, and the file stays. One on a single line, which a member a line would make too
+//! large to be read again, stays on one line.
 
 use crate::kit::{self, TOKEN_FILE, Workspace};
 use crate::token_server::{Leaf, Script, TokenServer};
@@ -32,6 +33,24 @@ fn the_largest_file_is_refreshed_and_keeps_what_it_says() {
         |text: &str| text.lines().find(|line| line.contains("note")).map(|line| line.trim_end_matches(',').to_owned());
     assert_eq!(note(&stored), note(&given));
     assert_ne!(stored, given);
+}
+
+#[test]
+fn a_line_that_a_member_a_line_would_make_too_large_stays_one() {
+    let rotation = kit::rotation();
+    let tokens: String = rotation.first_token_file().lines().map(str::trim).collect();
+    let open = tokens.strip_suffix('}').expect("an object");
+    let members: String = (0..30_000).map(|number| format!(",\"member-{number:05}\":\"{number:015}\"")).collect();
+    let server = TokenServer::start(kit::tls(Leaf::Localhost), Script::always(rotation.step()));
+    let mut workspace = Workspace::new("one-line");
+    workspace.give(TOKEN_FILE, format!("{open}{members}}}"));
+    for refreshes in 1..=2 {
+        workspace.program().refreshing_at(&server).run().expect_exit(0);
+        let stored = workspace.read(TOKEN_FILE);
+        let newlines = stored.iter().filter(|&&byte| byte == b'\n').count();
+        assert!(newlines == 1 && stored.len() <= LARGEST, "{newlines} newlines, {} bytes", stored.len());
+        assert_eq!(rotation.refreshes(), refreshes);
+    }
 }
 
 #[test]
