@@ -45,6 +45,18 @@ cd /srv/admin
 . "$2"
 "#;
 
+/// systemd takes the control group that it starts in for the whole machine's: another one that boots
+/// meanwhile would remove the groups of this one's units.
+const OWN_GROUP: &str = "if mountpoint --quiet /sys/fs/cgroup; then
+mktemp -d /sys/fs/cgroup/machine.XXXXXX > /srv/group; echo 0 > $(cat /srv/group)/cgroup.procs
+fi
+";
+const SEE_GROUP: &str = "if mountpoint --quiet /sys/fs/cgroup; then
+umount /sys/fs/cgroup; mount -t cgroup2 machine /sys/fs/cgroup
+fi
+";
+const REMOVE_GROUP: &str = "[ ! -e /srv/group ] || find $(cat /srv/group) -depth -type d -exec rmdir {} +";
+
 /// What the recipe's units refer to of a real system.
 const TARGETS: [&str; 8] =
     ["sysinit", "basic", "shutdown", "network-online", "network", "timers", "multi-user", "graphical"];
@@ -131,10 +143,13 @@ impl Machine {
              [Unit]\nDefaultDependencies=no\nAfter={units}\nSuccessAction=exit-force\nFailureAction=exit-force\n\
              [Service]\nType=oneshot\nStandardOutput=truncate:/srv/shown\nExecStart={show}\nEND\n\
              export container=test SYSTEMD_UNIT_PATH=/run/units SYSTEMD_LOG_TARGET=console\n\
-             exec /lib/systemd/systemd --system --unit=recipe.target --show-status=no\n",
+             {OWN_GROUP}\
+             exec unshare --cgroup /bin/sh -ec '{SEE_GROUP}\
+             exec /lib/systemd/systemd --system --unit=recipe.target --show-status=no'\n",
             units = units.join(" "),
         );
         let booted = self.run(&script, &["--cgroup", "--ipc", "--uts"]);
+        self.run(REMOVE_GROUP, &["--cgroup"]);
         assert!(self.path("/srv/shown").exists(), "systemd did not come so far: {}", report(&booted));
         self.read("/srv/shown")
     }
