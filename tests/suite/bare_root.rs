@@ -9,7 +9,7 @@
 
 use crate::canary;
 use crate::kit::{self, CLIENT_ID, CLIENT_SECRET, TOKEN_FILE, Workspace};
-use crate::token_server::{Leaf, Rotation, Script, TokenServer};
+use crate::token_server::{Rotation, Script, TokenServer};
 use crate::tools;
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -30,7 +30,7 @@ struct BareRoot {
 }
 
 fn serve(rotation: &Rotation) -> TokenServer {
-    TokenServer::start(kit::tls(Leaf::Localhost), Script::always(rotation.step()))
+    kit::serve(Script::always(rotation.step()))
 }
 
 impl BareRoot {

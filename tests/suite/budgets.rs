@@ -80,7 +80,7 @@ enum Address {
 /// One cycle under another program, whose arguments may need a file to write to.
 fn cycle_under(address: Address, wrapper: impl FnOnce(&Path) -> Vec<OsString>) -> (Outcome, String) {
     let rotation = kit::rotation();
-    let server = TokenServer::start(kit::tls(Leaf::Localhost), Script::always(rotation.step()));
+    let server = kit::serve(Script::always(rotation.step()));
     let mut workspace = Workspace::new("budget");
     workspace.give(TOKEN_FILE, rotation.first_token_file());
     // Of a file that is refreshed every few hours the lock file has long been there.

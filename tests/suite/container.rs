@@ -9,7 +9,7 @@
 use crate::canary;
 use crate::image::{self, CLibrary};
 use crate::kit::{self, CLIENT_ID, CLIENT_SECRET, Workspace};
-use crate::token_server::{Client, Leaf, Rotation, Script, TokenServer};
+use crate::token_server::{Rotation, Script, TokenServer};
 use crate::tools;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -157,8 +157,8 @@ pub struct Host {
 
 impl Host {
     pub fn new(name: &str) -> Host {
-        let rotation = Rotation::new(Client { id: CLIENT_ID.to_owned(), secret: CLIENT_SECRET.to_owned() });
-        let server = TokenServer::start(kit::tls(Leaf::Localhost), Script::always(rotation.step()));
+        let rotation = kit::rotation();
+        let server = kit::serve(Script::always(rotation.step()));
         let mut workspace = Workspace::new(name);
         workspace.give("tokens/docusign.json", rotation.first_token_file());
         workspace.give("client-secret", CLIENT_SECRET);

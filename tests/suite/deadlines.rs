@@ -60,7 +60,7 @@ fn a_server_may_fall_silent_at_any_stage() {
         for (what, step, message) in stages {
             scope.spawn(move || {
                 let workspace = Workspace::after_login(what);
-                let server = TokenServer::start(kit::tls(Leaf::Localhost), Script::always(step));
+                let server = kit::serve(Script::always(step));
                 let outcome = workspace.program().refreshing_at(&server).args(["--timeout", "1500ms"]).run();
                 expect_end(what, &outcome, Duration::from_millis(1500), message);
                 let record = server.finish();
@@ -138,7 +138,7 @@ fn one_of_two_addresses_may_refuse() {
 fn an_attempt_that_was_not_sent_leaves_time_for_another() {
     let workspace = Workspace::after_login("half-dead-balancer");
     let script = Script::once([Step::stall_before_handshake()]).then_always(kit::rotation().step());
-    let server = TokenServer::start(kit::tls(Leaf::Localhost), script);
+    let server = kit::serve(script);
     let outcome = workspace.program().refreshing_at(&server).run().expect_exit(0);
     let record = server.finish();
     assert_eq!((record.connections, record.requests.len()), (2, 1), "{}", outcome.report(&[]));

@@ -267,8 +267,8 @@ fn fail(footing: Footing, injection: &Injection, table: fn(&Call, &Call, Phase) 
 }
 
 /// The names of the calls that a run makes, of those that are asked for.
-fn made<'n>(asked: &[&'n str]) -> Vec<&'n str> {
-    let scene = Scene::new("calls", Footing::Plain);
+fn made<'n>(footing: Footing, asked: &[&'n str]) -> Vec<&'n str> {
+    let scene = Scene::new("calls", footing);
     let (outcome, trace) = strace::run(scene.program_under(strace::words(&scene.log(), None)), &scene.log());
     outcome.expect_exit(0);
     let names = trace.names();
@@ -280,7 +280,7 @@ fn a_call_that_fails_before_the_request_spends_nothing_and_after_it_loses_nothin
     if !Need::Strace.is_met() {
         return;
     }
-    let tally = sweep(Footing::Plain, &made(&ON_FILES), &REASONS, Injection::fail, wanted);
+    let tally = sweep(Footing::Plain, &made(Footing::Plain, &ON_FILES), &REASONS, Injection::fail, wanted);
     tally.print("each call on a file, once");
     assert!(tally.count(Wanted::NothingSpent(73)) > 10 * REASONS.len());
     assert!(tally.count(Wanted::NothingSpent(66)) > 5 * REASONS.len());
@@ -293,7 +293,7 @@ fn on_a_mounted_file_a_call_that_fails_loses_nothing_either() {
     if !Need::Strace.is_met() || !Need::OwnMounts.is_met() {
         return;
     }
-    let names = [made(&ON_FILES), vec!["unlink"]].concat();
+    let names = made(Footing::Mounted, &ON_FILES);
     let tally = sweep(Footing::Mounted, &names, &["EIO", "ENOSPC"], Injection::fail, wanted_where_mounted);
     tally.print("each call on a mounted file, once");
     assert!(tally.count(Wanted::NothingSpent(73)) > 20);
@@ -307,7 +307,7 @@ fn a_call_that_a_signal_interrupts_is_made_again() {
         return;
     }
     let unnoticed = |_: &Call, _: &Call, _: Phase| Wanted::Refreshed;
-    let names = made(&[ON_FILES.as_slice(), &ON_SOCKETS].concat());
+    let names = made(Footing::Plain, &[ON_FILES.as_slice(), &ON_SOCKETS].concat());
     let tally = sweep(Footing::Plain, &names, &["EINTR"], Injection::fail, unnoticed);
     tally.print("each call, interrupted");
     assert!(tally.count(Wanted::Refreshed) > 80);
@@ -318,7 +318,8 @@ fn a_disk_that_goes_on_failing_loses_only_what_no_file_takes() {
     if !Need::Strace.is_met() {
         return;
     }
-    let tally = sweep(Footing::Plain, &made(&SAVING), &REASONS, Injection::fail_from, wanted_of_persistent);
+    let tally =
+        sweep(Footing::Plain, &made(Footing::Plain, &SAVING), &REASONS, Injection::fail_from, wanted_of_persistent);
     tally.print("each saving call and all after it");
     assert!(tally.count(Wanted::NothingSpent(73)) >= 3 * REASONS.len());
     assert!(tally.count(Wanted::Drafted) >= 3 * REASONS.len());

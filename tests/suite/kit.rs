@@ -18,7 +18,7 @@
 
 use crate::canary;
 use crate::pattern::{Span, Visible};
-use crate::token_server::{Authority, Client, Leaf, Protection, Record, Rotation, Terms, TokenServer};
+use crate::token_server::{Authority, Client, Leaf, Protection, Record, Rotation, Script, Terms, TokenServer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
@@ -64,6 +64,11 @@ pub fn authority() -> &'static Authority {
 /// A family of tokens that the usual client has been granted.
 pub fn rotation() -> Rotation {
     Rotation::new(Client { id: CLIENT_ID.to_owned(), secret: CLIENT_SECRET.to_owned() })
+}
+
+/// The usual server: the name localhost, TLS by that authority.
+pub fn serve(script: Script) -> TokenServer {
+    TokenServer::start(tls(Leaf::Localhost), script)
 }
 
 /// The program under test. A suite without it has nothing to say.

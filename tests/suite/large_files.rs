@@ -6,7 +6,7 @@
 //! large to be read again, stays on one line.
 
 use crate::kit::{self, TOKEN_FILE, Workspace};
-use crate::token_server::{Leaf, Script, TokenServer};
+use crate::token_server::Script;
 
 const LARGEST: usize = 1 << 20;
 
@@ -23,7 +23,7 @@ fn token_file(length: usize) -> String {
 fn the_largest_file_is_refreshed_and_keeps_what_it_says() {
     let given = token_file(LARGEST);
     assert_eq!(given.len(), LARGEST);
-    let server = TokenServer::start(kit::tls(Leaf::Localhost), Script::always(kit::rotation().step()));
+    let server = kit::serve(Script::always(kit::rotation().step()));
     let mut workspace = Workspace::new("largest");
     workspace.give(TOKEN_FILE, given.clone());
     let outcome = workspace.program().refreshing_at(&server).run().expect_exit(0);
@@ -41,7 +41,7 @@ fn a_line_that_a_member_a_line_would_make_too_large_stays_one() {
     let tokens: String = rotation.first_token_file().lines().map(str::trim).collect();
     let open = tokens.strip_suffix('}').expect("an object");
     let members: String = (0..30_000).map(|number| format!(",\"member-{number:05}\":\"{number:015}\"")).collect();
-    let server = TokenServer::start(kit::tls(Leaf::Localhost), Script::always(rotation.step()));
+    let server = kit::serve(Script::always(rotation.step()));
     let mut workspace = Workspace::new("one-line");
     workspace.give(TOKEN_FILE, format!("{open}{members}}}"));
     for refreshes in 1..=2 {
@@ -55,7 +55,7 @@ fn a_line_that_a_member_a_line_would_make_too_large_stays_one() {
 
 #[test]
 fn one_byte_more_is_refused_where_the_limit_falls() {
-    let server = TokenServer::start(kit::tls(Leaf::Localhost), Script::always(kit::rotation().step()));
+    let server = kit::serve(Script::always(kit::rotation().step()));
     let mut workspace = Workspace::new("too-large");
     workspace.give(TOKEN_FILE, token_file(LARGEST + 1));
     let outcome = workspace.program().refreshing_at(&server).run().expect_exit(65);

@@ -4,20 +4,12 @@
 //! refresh token may be spent, and nothing new is stored. What is true then is what a crash, a
 //! second run or a human at the same file would meet.
 
-use crate::kit::{self, CLIENT_ID, CLIENT_SECRET, TOKEN_FILE, Workspace};
-use crate::token_server::{Client, Leaf, Rotation, Script, Step, TokenServer, json_reply};
+use crate::kit::{Outcome, TOKEN_FILE, Workspace, rotation, serve};
+use crate::token_server::{Rotation, Script, Step, json_reply};
 use std::fs::{self, File, TryLockError};
 use std::sync::mpsc::channel;
 
 const THEIRS: &str = r#"{"access_token": "Canary7-theirs", "refresh_token": "Canary7-theirs-too"}"#;
-
-fn rotation() -> Rotation {
-    Rotation::new(Client { id: CLIENT_ID.to_owned(), secret: CLIENT_SECRET.to_owned() })
-}
-
-fn serve(script: Script) -> TokenServer {
-    TokenServer::start(kit::tls(Leaf::Localhost), script)
-}
 
 fn stored_refresh_token(workspace: &Workspace) -> String {
     let tokens: serde_json::Value =
@@ -72,10 +64,13 @@ fn a_login_meanwhile_is_not_overwritten() {
     server.finish();
 
     assert_eq!(outcome.files[TOKEN_FILE], THEIRS.as_bytes());
+    expect_ours_set_aside(&outcome, &rotation);
+}
+
+fn expect_ours_set_aside(outcome: &Outcome, rotation: &Rotation) {
     let rescued = outcome.files.iter().find(|(name, _)| name.contains(".rescue-"));
     let (name, content) = rescued.expect("ours is set aside");
-    let content = String::from_utf8_lossy(content);
-    assert!(content.contains(&rotation.live_refresh_token()), "{content}");
+    assert!(String::from_utf8_lossy(content).contains(&rotation.live_refresh_token()), "{}", outcome.report(&[]));
     assert!(outcome.stderr().contains(name.as_str()), "{}", outcome.report(&[]));
 }
 
@@ -109,10 +104,7 @@ fn a_file_that_someone_is_writing_meanwhile_is_not_overwritten() {
     server.finish();
 
     assert_eq!(outcome.files[TOKEN_FILE], &THEIRS.as_bytes()[..30]);
-    let rescued = outcome.files.iter().find(|(name, _)| name.contains(".rescue-"));
-    let (name, content) = rescued.expect("ours is set aside");
-    assert!(String::from_utf8_lossy(content).contains(&rotation.live_refresh_token()), "{}", outcome.report(&[]));
-    assert!(outcome.stderr().contains(name.as_str()), "{}", outcome.report(&[]));
+    expect_ours_set_aside(&outcome, &rotation);
 }
 
 #[test]

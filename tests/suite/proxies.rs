@@ -29,7 +29,7 @@ const PASSWORD_IN_URL: &str = "p%40ss%3A%2F%25+Canary7%20%C3%A9";
 const PASSWORD: &str = "p@ss:/%+Canary7 é";
 
 fn endpoint() -> TokenServer {
-    TokenServer::start(kit::tls(Leaf::Localhost), Script::always(kit::rotation().step()))
+    kit::serve(Script::always(kit::rotation().step()))
 }
 
 fn address(port: u16) -> SocketAddr {

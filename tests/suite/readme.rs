@@ -7,7 +7,7 @@
 use crate::canary;
 use crate::kit::{self, CLIENT_ID, CLIENT_SECRET, TOKEN_FILE, Workspace};
 use crate::pattern::Pattern;
-use crate::token_server::{Leaf, Script, Step, TokenServer, json_reply};
+use crate::token_server::{Script, Step, json_reply};
 use crate::tools;
 use percent_encoding::percent_decode_str;
 use std::collections::{BTreeMap, BTreeSet};
@@ -124,7 +124,7 @@ fn its_example_prints_what_it_says() {
     assert_eq!((typed.len(), wanted.lines().count()), (4, 2), "{example}");
 
     let rotation = kit::rotation();
-    let server = TokenServer::start(kit::tls(Leaf::Localhost), Script::always(rotation.step()));
+    let server = kit::serve(Script::always(rotation.step()));
     let mut workspace = Workspace::new("readme-example");
     workspace.give(TOKEN_FILE, rotation.first_token_file());
     workspace.give("client-secret", format!("{CLIENT_SECRET}\n"));
@@ -162,7 +162,7 @@ fn its_commands_for_the_first_token_work_and_hide_the_secret() {
             false => json_reply("400 Bad Request", r#"{"error":"invalid_grant"}"#),
         }
     });
-    let server = TokenServer::start(kit::tls(Leaf::Localhost), Script::once([step]));
+    let server = kit::serve(Script::once([step]));
     let mut workspace = Workspace::new("readme-first-token");
     workspace.give("client-secret", format!("{CLIENT_SECRET}\n"));
     workspace.give(TOKEN_FILE, r#"{"refresh_token":"Canary7-dead"}"#);

@@ -9,10 +9,10 @@
 
 use crate::canary;
 use crate::container::{self, Host, Image, Mount};
-use crate::kit::{self, CLIENT_ID, CLIENT_SECRET, TOKEN_FILE, Workspace};
+use crate::kit::{self, CLIENT_ID, CLIENT_SECRET, TOKEN_FILE, Workspace, rotation, serve};
 use crate::machine::{CA_FILE, HOME, Machine, report};
 use crate::readme;
-use crate::token_server::{Client, Leaf, Rotation, Script, Step, TokenServer, json_reply};
+use crate::token_server::{Rotation, Script, Step, TokenServer, json_reply};
 use crate::tools;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,14 +37,6 @@ pub fn recipe(language_and_name: &str) -> &'static str {
     });
     assert!(found.next().is_none(), "the README has two recipes ```{language_and_name}");
     text
-}
-
-fn rotation() -> Rotation {
-    Rotation::new(Client { id: CLIENT_ID.to_owned(), secret: CLIENT_SECRET.to_owned() })
-}
-
-fn serve(script: Script) -> TokenServer {
-    TokenServer::start(kit::tls(Leaf::Localhost), script)
 }
 
 fn refusal() -> Step {

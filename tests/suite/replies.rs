@@ -6,7 +6,7 @@
 //! what it is, and nothing of it reaches the terminal that is not printable ASCII.
 
 use crate::kit::{self, Outcome, TOKEN_FILE, Workspace};
-use crate::token_server::{Leaf, Script, Step, TokenServer, json_reply};
+use crate::token_server::{Script, Step, json_reply};
 use std::time::Duration;
 
 const MIB: usize = 1 << 20;
@@ -14,7 +14,7 @@ const TOKENS: &str =
     r#"{"access_token":"Canary7-new","token_type":"Bearer","refresh_token":"Canary7-next","expires_in":28800}"#;
 
 fn answer_with(reply: impl Into<Vec<u8>>, args: &[&str]) -> (Outcome, usize) {
-    let server = TokenServer::start(kit::tls(Leaf::Localhost), Script::always(Step::reply(reply)));
+    let server = kit::serve(Script::always(Step::reply(reply)));
     let workspace = Workspace::after_login("reply");
     let outcome = workspace.program().refreshing_at(&server).args(args.iter().copied()).run();
     (outcome, server.finish().requests.len())
@@ -76,7 +76,7 @@ fn forty_kilobytes_of_token_go_both_ways() {
     let long = format!("Canary7-next.{}", "Ab+/=~".repeat(7_000));
     let tokens = TOKENS.replace("Canary7-next", &long);
     let script = Script::once([Step::reply(with_length(&tokens)), Step::reply(with_length(TOKENS))]);
-    let server = TokenServer::start(kit::tls(Leaf::Localhost), script);
+    let server = kit::serve(script);
     let workspace = Workspace::after_login("long-token");
     let outcome = workspace.program().refreshing_at(&server).run().expect_exit(0);
     assert_eq!(stored(&outcome)["refresh_token"], long);
@@ -202,7 +202,7 @@ fn a_head_without_end_ends() {
 
 #[test]
 fn a_redirect_is_told_and_never_followed() {
-    let elsewhere = TokenServer::start(kit::tls(Leaf::Localhost), Script::default());
+    let elsewhere = kit::serve(Script::default());
     let there = format!("https://user:Canary7@localhost:{}/x?token=Canary7", elsewhere.port());
     for status in
         ["301 Moved Permanently", "302 Found", "303 See Other", "307 Temporary Redirect", "308 Permanent Redirect"]

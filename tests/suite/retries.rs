@@ -11,7 +11,7 @@
 //! or killed the family. The program's last word says that the token may be spent whenever it may be.
 
 use crate::kit::{self, Outcome, Workspace};
-use crate::token_server::{Leaf, Record, Rotation, Script, Step, TokenServer, json_reply};
+use crate::token_server::{Record, Rotation, Script, Step, json_reply};
 use std::time::{Duration, SystemTime};
 
 const MAY_BE_SPENT: &str = "; the refresh token may be spent";
@@ -25,7 +25,7 @@ const FATE_UNKNOWN: [&str; 5] = [
 const NOT_NOW: [&str; 2] = ["429 Too Many Requests", "503 Service Unavailable"];
 
 fn run(name: &str, script: Script, args: &[&str]) -> (Outcome, Record) {
-    let server = TokenServer::start(kit::tls(Leaf::Localhost), script);
+    let server = kit::serve(script);
     let workspace = Workspace::after_login(name);
     let outcome = workspace.program().refreshing_at(&server).args(args.iter().copied()).run();
     (outcome, server.finish())

@@ -7,7 +7,7 @@
 
 use crate::kit::{self, Program, TOKEN_FILE, Workspace};
 use crate::needs;
-use crate::token_server::{Leaf, Record, Rotation, Script, Step, TokenServer};
+use crate::token_server::{Record, Rotation, Script, Step, TokenServer};
 use std::ffi::OsString;
 use std::fs;
 use std::mem;
@@ -62,7 +62,7 @@ impl Scene {
             }
         }
         let script = script(&workspace, rotation.step());
-        let server = TokenServer::start(kit::tls(Leaf::Localhost), script.clone());
+        let server = kit::serve(script.clone());
         Scene { workspace, rotation, footing, script, server, began: now() }
     }
 
@@ -91,7 +91,7 @@ impl Scene {
 
     /// Serves what has been sent so far to its end, then goes on. What the server has seen.
     pub fn settle(&mut self) -> Record {
-        let next = TokenServer::start(kit::tls(Leaf::Localhost), self.script.clone());
+        let next = kit::serve(self.script.clone());
         mem::replace(&mut self.server, next).finish()
     }
 

@@ -15,7 +15,7 @@
 use crate::kit::{self, Outcome, System, TOKEN_FILE, Workspace};
 #[cfg(unix)]
 use crate::token_server::json_reply;
-use crate::token_server::{Leaf, Protection, Record, Script, Step, TokenServer};
+use crate::token_server::{Protection, Record, Script, Step, TokenServer};
 #[cfg(unix)]
 use crate::{canary, scheduled_task, tools};
 use std::io::Read as _;
@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn serve(script: Script) -> TokenServer {
     assert_eq!(kit::system(), System::Windows, "make test-windows runs this");
-    TokenServer::start(kit::tls(Leaf::Localhost), script)
+    kit::serve(script)
 }
 
 /// The witness with these words.
