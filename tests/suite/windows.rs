@@ -21,7 +21,7 @@ use crate::{canary, scheduled_task, tools};
 use std::io::Read as _;
 #[cfg(unix)]
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
@@ -493,6 +493,10 @@ fn the_scheduled_task_refreshes_and_logs() {
     assert_eq!(server.finish().requests.len(), 2);
 }
 
+/// The call by which one thread waits for another, as /proc/.../syscall begins.
+#[cfg(unix)]
+const FUTEX: &str = "202 ";
+
 /// wine makes a Ctrl-C of SIGINT, and delivers it as Windows does: on a thread that it starts for
 /// it. Its own handler then ends the process with 0, where that of Windows has 0xC000013A.
 #[cfg(unix)]
@@ -512,15 +516,24 @@ fn an_interruption_waits_until_the_answer_is_safe() {
     let server = TokenServer::start(Protection::None, Script::once([step]));
     let run = workspace.program().refreshing_at(&server).start();
     arrived.recv_timeout(PATIENCE).expect("the request arrives");
-    let threads = || fs::read_dir(format!("/proc/{}/task", run.id())).map_or(0, Iterator::count);
-    assert_eq!(threads(), 1);
+    let process = PathBuf::from(format!("/proc/{}/task", run.id()));
+    let others = || {
+        let threads = fs::read_dir(&process).expect("it runs").map(|entry| entry.expect("read it").path());
+        threads.filter(|thread| !thread.ends_with(run.id().to_string())).collect::<Vec<_>>()
+    };
+    assert_eq!(others(), [] as [PathBuf; 0]);
     let kill = Command::new("kill").args(["-INT", &run.id().to_string()]).status().expect("run kill");
     assert!(kill.success());
+    // A thread that is not there yet waits for wine's server if for anything, in a read.
+    let is_waiting = || {
+        let call = |thread: &PathBuf| fs::read_to_string(thread.join("syscall")).expect("it is a child's");
+        others().first().is_some_and(|thread| call(thread).starts_with(FUTEX))
+    };
     let started = Instant::now();
-    while threads() == 1 && started.elapsed() < PATIENCE {
+    while !is_waiting() && started.elapsed() < PATIENCE {
         thread::yield_now();
     }
-    assert_eq!(threads(), 2, "the handler waits on a thread of its own");
+    assert!(is_waiting(), "the handler waits on a thread of its own: {:?}", others());
     answer.send(()).expect("the server waits");
     let outcome = run.wait();
     assert!(is_refreshed(&outcome, TOKEN_FILE), "{}", outcome.report(&[]));

@@ -26,12 +26,17 @@ export WINEPREFIX="$top/target/wine" WINEDEBUG=-all WINEARCH=win64 LC_ALL=C.UTF-
 export WINEDLLOVERRIDES="mscoree,mshtml,winemenubuilder.exe="
 export DOCUSIGN_REFRESH_RUNNER="$loader"
 
+# wine needs the page at 0x7ffe0000. Its loader is at 0x7d000000, and Linux 6.18 puts a program's heap
+# anywhere in the GiB behind it: one start in 8,000 hit that page, and ended with 1 and no word.
+steady=
+! setarch -R true 2>/dev/null || steady="setarch -R"
+
 # A prefix is whole or made anew.
 if [ ! -e "$WINEPREFIX/ready" ]; then
     "$server" -k 2>/dev/null || true
     rm -rf "$WINEPREFIX"
     mkdir -p "$WINEPREFIX"
-    "$loader" wineboot --init >/dev/null 2>&1
+    $steady "$loader" wineboot --init >/dev/null 2>&1
     "$server" -w
     system32="$WINEPREFIX/drive_c/windows/system32"
     [ -e "$system32/bcryptprimitives.dll" ] ||
@@ -46,5 +51,5 @@ x86_64-w64-mingw32-gcc -O2 -s -municode -Wall -Werror -o "$top/target/witness.ex
 "$server" -p 2>"$top/target/wineserver.log"
 trap '"$server" -k || true' EXIT
 trap 'exit 1' HUP INT TERM
-"$loader" wineboot </dev/null >/dev/null 2>&1
-"$@"
+$steady "$loader" wineboot </dev/null >/dev/null 2>&1
+$steady "$@"
