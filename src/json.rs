@@ -6,8 +6,12 @@
 //!
 //! Faults carry a position and never the offending text: serde_json's own messages quote it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
+use std::ops::Range;
+use std::rc::Rc;
 
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -41,20 +45,26 @@ impl fmt::Display for Fault {
 /// One JSON object. It may hold tokens: no `Debug`, no `Display`.
 #[derive(Default, Clone)]
 pub struct Object {
+    /// What was read: a document has it once, however many objects were made of it.
+    text: Rc<str>,
     members: Vec<Member>,
-    /// From each name to its place in `members`: a member is found among 100,000 at once.
-    places: HashMap<String, usize>,
 }
 
 #[derive(Clone)]
 struct Member {
-    /// Decoded; the raw text where that is no Unicode string (`"\ud800"`).
-    name: String,
-    name_text: String,
-    value_text: String,
-    /// Where the value stood in the text that was read.
-    offset: usize,
+    name: Piece,
+    value: Piece,
 }
+
+/// JSON, as it stands in the text that was read, or new.
+#[derive(Clone)]
+enum Piece {
+    Read(Range<usize>),
+    New(String),
+}
+
+/// From each name to the place of its member: one is found among 100,000 at once.
+type Places<'name> = HashMap<Cow<'name, str>, usize>;
 
 /// How a document is laid out, so that it can be written in its own style.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,24 +75,22 @@ pub struct Layout {
 
 impl Object {
     /// Reads a whole text: one object, no member twice, nothing after it.
-    pub fn parse(text: &str) -> Result<Self, (Fault, Position)> {
+    pub fn parse(text: &Rc<str>) -> Result<Self, (Fault, Position)> {
         let (pairs, end) = read_members(text)?;
-        let offset = |raw: &RawValue| raw.get().as_ptr().addr() - text.as_ptr().addr();
-        let mut object = Self::default();
+        let range = |raw: &RawValue| {
+            let start = raw.get().as_ptr().addr() - text.as_ptr().addr();
+            start..start + raw.get().len()
+        };
+        let mut places = Places::new();
+        let mut members = Vec::with_capacity(pairs.len());
         for (name, value) in pairs {
-            let decoded = unquote(name.get()).unwrap_or_else(|| name.get().to_owned());
-            if object.places.insert(decoded.clone(), object.members.len()).is_some() {
-                return Err((Fault::DuplicateMember, Position::of(text, offset(name))));
+            if places.insert(name_of(name.get()), members.len()).is_some() {
+                return Err((Fault::DuplicateMember, Position::of(text, range(name).start)));
             }
-            object.members.push(Member {
-                name: decoded,
-                name_text: name.get().to_owned(),
-                value_text: value.get().to_owned(),
-                offset: offset(value),
-            });
+            members.push(Member { name: Piece::Read(range(name)), value: Piece::Read(range(value)) });
         }
         match text[end..].find(|c| !is_blank(c)) {
-            None => Ok(object),
+            None => Ok(Self { text: text.clone(), members }),
             Some(at) => Err((Fault::TrailingText, Position::of(text, end + at))),
         }
     }
@@ -91,27 +99,30 @@ impl Object {
     /// the object is ignored. A reply that can be understood at all must not be lost.
     pub fn parse_leniently(text: &str) -> Option<Self> {
         let (pairs, _) = read_members(text).ok()?;
-        let mut object = Self::default();
-        for (name, value) in pairs {
-            if let Some(name) = unquote(name.get()) {
-                object.set(&name, value.get().to_owned());
-            }
-        }
-        Some(object)
+        let understood = pairs.into_iter().filter_map(|(name, value)| Some((unquote(name.get())?, value)));
+        Some(Self::default().with(understood.map(|(name, value)| (name.into(), value.get().to_owned()))))
     }
 
-    /// An object of string members, from decoded name and value pairs.
-    pub fn from_strings(pairs: impl Iterator<Item = (String, String)>) -> Self {
-        let mut object = Self::default();
-        for (name, value) in pairs {
-            object.set(&name, quote(&value));
+    /// This object with these members, each in its place, or at the end where there is none of its
+    /// name. A value is JSON; of two for one name the last counts.
+    pub fn with<'name>(&'name self, changes: impl Iterator<Item = (Cow<'name, str>, String)>) -> Self {
+        let mut places: Places<'_> = self.iter().map(|(name, _)| name).zip(0..).collect();
+        let mut members = self.members.clone();
+        for (name, value) in changes {
+            match places.entry(name) {
+                Entry::Occupied(place) => members[*place.get()].value = Piece::New(value),
+                Entry::Vacant(place) => {
+                    members.push(Member { name: Piece::New(quote(place.key())), value: Piece::New(value) });
+                    place.insert(members.len() - 1);
+                }
+            }
         }
-        object
+        Self { text: self.text.clone(), members }
     }
 
     /// The exact text of a member's value.
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.places.get(name).map(|&place| self.members[place].value_text.as_str())
+        self.iter().find(|(other, _)| other == name).map(|(_, value)| value)
     }
 
     /// A member's value if it is a string; one that is not valid Unicode counts as none.
@@ -121,22 +132,22 @@ impl Object {
 
     /// Where a member's value stood in the text that was read, in bytes.
     pub fn offset(&self, name: &str) -> Option<usize> {
-        self.places.get(name).map(|&place| self.members[place].offset)
+        let member = self.members.iter().find(|member| name_of(self.read(&member.name)) == name)?;
+        match &member.value {
+            Piece::Read(range) => Some(range.start),
+            Piece::New(_) => None,
+        }
     }
 
     /// Every member as name and exact value text, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.members.iter().map(|member| (member.name.as_str(), member.value_text.as_str()))
+    pub fn iter(&self) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
+        self.members.iter().map(|member| (name_of(self.read(&member.name)), self.read(&member.value)))
     }
 
-    /// Gives a member a new value in its place, or adds it at the end. `value_text` is JSON.
-    pub fn set(&mut self, name: &str, value_text: String) {
-        match self.places.get(name) {
-            Some(&place) => self.members[place].value_text = value_text,
-            None => {
-                self.places.insert(name.to_owned(), self.members.len());
-                self.members.push(Member { name: name.to_owned(), name_text: quote(name), value_text, offset: 0 });
-            }
+    fn read<'a>(&'a self, piece: &'a Piece) -> &'a str {
+        match piece {
+            Piece::Read(range) => &self.text[range.clone()],
+            Piece::New(text) => text,
         }
     }
 
@@ -146,7 +157,8 @@ impl Object {
         let mut text = String::from("{");
         let mut separator = "";
         for member in &self.members {
-            for part in [separator, newline, indentation, &member.name_text, ": ", &member.value_text] {
+            let (name, value) = (self.read(&member.name), self.read(&member.value));
+            for part in [separator, newline, indentation, name, ": ", value] {
                 text.push_str(part);
             }
             separator = ",";
@@ -189,6 +201,14 @@ pub fn quote(text: &str) -> String {
 /// The string that a JSON text is, if it is one and valid Unicode.
 pub fn unquote(text: &str) -> Option<String> {
     serde_json::from_str(text).ok()
+}
+
+/// A member's name; as it stands there if that is no Unicode string (`"\ud800"`).
+fn name_of(text: &str) -> Cow<'_, str> {
+    match text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(plain) if !plain.contains('\\') => plain.into(),
+        _ => unquote(text).map_or(text.into(), Cow::Owned),
+    }
 }
 
 /// JSON's whitespace (RFC 8259, section 2).
@@ -252,14 +272,14 @@ mod tests {
     use super::*;
 
     fn fault(text: &str) -> (Fault, String) {
-        let (fault, position) = Object::parse(text).err().unwrap();
+        let (fault, position) = Object::parse(&text.into()).err().unwrap();
         (fault, position.to_string())
     }
 
     #[test]
     fn keeps_every_text_and_order() {
         let text = "{\n  \"b\": 123456789012345678901234567890,\n  \"a\\u0062\": 1e400,\n  \"n\": {\"z\" : [ 1,\n 2 ]},\n  \"s\": \"\\ud800\\/\"\n}\n";
-        let object = Object::parse(text).unwrap();
+        let object = Object::parse(&text.into()).unwrap();
         assert_eq!(object.write(&Layout::of(text)), text);
         assert_eq!(object.text("ab"), Some("1e400"));
         assert_eq!(object.string("s"), None);
@@ -273,7 +293,7 @@ mod tests {
             ("{}", "{}\n"),
             (" {\n\n    \"a\": 1 }", "{\n    \"a\": 1\n}\n"),
         ] {
-            assert_eq!(Object::parse(text).unwrap().write(&Layout::of(text)), written);
+            assert_eq!(Object::parse(&text.into()).unwrap().write(&Layout::of(text)), written);
         }
     }
 
@@ -304,6 +324,6 @@ mod tests {
     #[test]
     fn deep_nesting_is_text_like_any_other() {
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
-        assert!(Object::parse(&deep).is_ok());
+        assert!(Object::parse(&deep.into()).is_ok());
     }
 }

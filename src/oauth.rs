@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::json::Object;
+use crate::json::{Object, quote};
 use crate::secret::Secret;
 use crate::text;
 
@@ -322,14 +322,17 @@ fn read_form(text: &str) -> Option<Object> {
         return None;
     }
     let decode = |part: &str| percent_decode_str(&part.replace('+', " ")).decode_utf8_lossy().into_owned();
-    let mut object = Object::from_strings(text.split('&').filter_map(|field| {
+    let fields = text.split('&').filter_map(|field| {
         let (name, value) = field.split_once('=')?;
-        Some((decode(name), decode(value)))
-    }));
-    if let Some(number) = object.string("expires_in").filter(|digits| digits.parse::<u64>().is_ok()) {
-        object.set("expires_in", number);
-    }
-    Some(object)
+        let (name, value) = (decode(name), decode(value));
+        // "007" and "+7" are numbers, but not JSON's.
+        let value = match value.parse::<u64>() {
+            Ok(number) if name == "expires_in" => number.to_string(),
+            _ => quote(&value),
+        };
+        Some((name.into(), value))
+    });
+    Some(Object::default().with(fields))
 }
 
 #[cfg(test)]

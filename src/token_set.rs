@@ -5,6 +5,7 @@
 
 mod expiry;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::SystemTime;
 
@@ -60,7 +61,7 @@ impl TokenSet {
 
     /// Reads what this program itself wrote: a reply may have made it larger than it may be read.
     pub fn parse_of_any_size(bytes: &[u8]) -> Result<Self, Problem> {
-        let text = text::decode(bytes).map_err(Problem::NotText)?;
+        let text = text::decode(bytes).map_err(Problem::NotText)?.into();
         let members = Object::parse(&text).map_err(|(fault, at)| Problem::NotOneObject(fault, at))?;
         let Some(at) = members.offset("refresh_token") else {
             let opening_brace = text.find('{').unwrap_or(0);
@@ -148,28 +149,32 @@ impl TokenSet {
 ///    none gets `expires_at`, in epoch seconds. Without `expires_in` they stay.
 /// 3. Everything else stays, to the letter.
 fn merge(stored: &Object, response: &TokenResponse, requested_at: SystemTime) -> Object {
-    let mut merged = stored.clone();
-    for (name, value_text) in response.members.iter() {
-        let keeps_stored = name == "refresh_token" && response.refresh_token.is_none();
-        if !keeps_stored && !name.starts_with("error") {
-            merged.set(name, value_text.to_owned());
-        }
-    }
-    let Some(expires_at) = response.expires_in.and_then(|lifetime| requested_at.checked_add(lifetime)) else {
-        return merged;
+    let counts = |name: &str| match name {
+        "refresh_token" => response.refresh_token.is_some(),
+        _ => !name.starts_with("error"),
     };
+    let replies = response.members.iter().filter(|(name, _)| counts(name));
+    let replies = replies.map(|(name, value)| (name, value.to_owned()));
+    let expires_at = response.expires_in.and_then(|lifetime| requested_at.checked_add(lifetime));
+    let expiries = expires_at.map_or_else(Vec::new, |at| expiries(stored, response, at));
+    stored.with(replies.chain(expiries))
+}
+
+/// The absolute expiry members that the response does not carry itself, all for the same instant.
+fn expiries(stored: &Object, response: &TokenResponse, at: SystemTime) -> Vec<(Cow<'static, str>, String)> {
     let mut is_told = response.members.text("expires_at").is_some();
+    let mut expiries = Vec::new();
     for name in expiry::NAMES {
         let Some((_, form)) = stored.text(name).and_then(expiry::read) else { continue };
         is_told = true;
         if response.members.text(name).is_none() {
-            merged.set(name, form.write(expires_at));
+            expiries.push((name.into(), form.write(at)));
         }
     }
     if !is_told {
-        merged.set("expires_at", expiry::Form::Seconds.write(expires_at));
+        expiries.push(("expires_at".into(), expiry::Form::Seconds.write(at)));
     }
-    merged
+    expiries
 }
 
 #[cfg(test)]
@@ -183,7 +188,7 @@ mod tests {
         let client = Client { id: "id".into(), authentication: ClientAuthentication::None };
         let request = RefreshRequest::new(&client, &Secret::new("r"), &[]);
         let response = request.read(200, crate::oauth::Body::Whole(reply.as_bytes())).ok().unwrap();
-        let stored = Object::parse(stored).ok().unwrap();
+        let stored = Object::parse(&stored.into()).ok().unwrap();
         let merged = merge(&stored, &response, UNIX_EPOCH + Duration::from_secs(1_700_000_000));
         merged.write(&Layout::of("{\"one line\":1}")).replace("\n  ", "").replace('\n', "")
     }
@@ -296,7 +301,7 @@ mod tests {
             (
                 "a form",
                 r#"{"refresh_token":"r"}"#,
-                "access_token=A%2B+b&expires_in=100",
+                "access_token=A%2B+b&expires_in=%2B0100",
                 r#"{"refresh_token": "r","access_token": "A+ b","expires_in": 100,"expires_at": 1700000100}"#,
             ),
         ] {

@@ -228,14 +228,14 @@ fn judge(stored: &TokenSet, response: &TokenResponse, merged: &TokenSet) {
     let wanted = response.refresh_token.as_ref().unwrap_or(stored.refresh_token());
     assert!(merged.refresh_token().is_same(wanted), "{before}\n{after}");
 
-    let before_members = Object::parse(before).unwrap_or_else(|_| panic!("our own document: {before}"));
-    let after_members = Object::parse(after).unwrap_or_else(|_| panic!("our own document: {after}"));
+    let before_members = Object::parse(&before.into()).unwrap_or_else(|_| panic!("our own document: {before}"));
+    let after_members = Object::parse(&after.into()).unwrap_or_else(|_| panic!("our own document: {after}"));
     let mut names = after_members.iter().map(|(name, _)| name);
     for (name, text) in before_members.iter() {
-        assert_eq!(names.next(), Some(name), "not in its place:\n{before}\n{after}");
-        let now = after_members.text(name);
-        let is_replaced = now.is_some() && now == response.members.text(name);
-        let is_time = TIMES.contains(&name);
+        assert_eq!(names.next().as_ref(), Some(&name), "not in its place:\n{before}\n{after}");
+        let now = after_members.text(&name);
+        let is_replaced = now.is_some() && now == response.members.text(&name);
+        let is_time = TIMES.contains(&&*name);
         assert!(now == Some(text) || is_replaced || is_time, "{name} was {text}, is {now:?}:\n{before}\n{after}");
     }
 }
