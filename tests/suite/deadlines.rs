@@ -15,8 +15,8 @@ use crate::kit::{self, CLIENT_ID, Outcome, Workspace};
 use crate::namespace;
 use crate::token_server::{BlackHole, Leaf, Protection, Script, Step, Terms, TokenServer};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
-use std::thread;
 use std::time::Duration;
+use std::{process, thread};
 
 const PROMISE: Duration = Duration::from_millis(500);
 const SLACK: Duration = Duration::from_millis(1500);
@@ -147,9 +147,12 @@ fn an_attempt_that_was_not_sent_leaves_time_for_another() {
 #[test]
 fn a_name_server_may_be_silent() {
     let workspace = Workspace::after_login("silent-name-server");
-    let stands = namespace::names(&workspace.directory(), &[("127.0.0.1", "localhost")], "127.0.0.77");
+    // Of its own: a name server's port can't be chosen, and another suite may be running.
+    let [.., high, low] = process::id().to_be_bytes();
+    let address = Ipv4Addr::new(127, 77, high, low);
+    let stands = namespace::names(&workspace.directory(), &[("127.0.0.1", "localhost")], &address.to_string());
     let Some(wrapper) = namespace::where_stand(&stands) else { return };
-    let name_server = UdpSocket::bind((Ipv4Addr::new(127, 0, 0, 77), 53)).expect("bind to port 53 of 127.0.0.77");
+    let name_server = UdpSocket::bind((address, 53)).expect("bind to port 53 of a loopback address");
     let outcome = workspace
         .program()
         .args(["--timeout", "2s", "--token-endpoint", "https://nowhere.test/oauth/token", "--client-id", CLIENT_ID])
