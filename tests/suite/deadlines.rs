@@ -11,12 +11,12 @@
 //! The promise is half a second; the tests allow [`SLACK`] more, since they share the machine with
 //! each other, and show what they measured.
 
-use crate::kit::{self, CLIENT_ID, Outcome, Workspace};
+use crate::kit::{self, CLIENT_ID, NOBODY, Outcome, Workspace};
 use crate::namespace;
 use crate::token_server::{BlackHole, Leaf, Protection, Script, Step, Terms, TokenServer};
-use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::thread;
 use std::time::Duration;
-use std::{process, thread};
 
 const PROMISE: Duration = Duration::from_millis(500);
 const SLACK: Duration = Duration::from_millis(1500);
@@ -87,9 +87,7 @@ fn an_address_may_be_dead() {
 #[test]
 fn a_server_may_be_down() {
     let workspace = Workspace::after_login("server-down");
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("find a port");
-    let endpoint = format!("https://{}/oauth/token", listener.local_addr().expect("its address"));
-    drop(listener);
+    let endpoint = format!("https://{NOBODY}/oauth/token");
     let outcome =
         workspace.program().args(["--timeout", "2s", "--token-endpoint", &endpoint, "--client-id", CLIENT_ID]).run();
     expect_end("a server that is down", &outcome, Duration::from_secs(2), "cannot connect: connection refused");
@@ -147,9 +145,7 @@ fn an_attempt_that_was_not_sent_leaves_time_for_another() {
 #[test]
 fn a_name_server_may_be_silent() {
     let workspace = Workspace::after_login("silent-name-server");
-    // Of its own: a name server's port can't be chosen, and another suite may be running.
-    let [.., high, low] = process::id().to_be_bytes();
-    let address = Ipv4Addr::new(127, 77, high, low);
+    let address = kit::loopback_of_this_process();
     let stands = namespace::names(&workspace.directory(), &[("127.0.0.1", "localhost")], &address.to_string());
     let Some(wrapper) = namespace::where_stand(&stands) else { return };
     let name_server = UdpSocket::bind((address, 53)).expect("bind to port 53 of a loopback address");

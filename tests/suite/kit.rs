@@ -23,12 +23,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
+use std::net::Ipv4Addr;
 #[cfg(unix)]
 use std::os::unix::fs::symlink;
 #[cfg(windows)]
 use std::os::windows::fs::symlink_file as symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{self, Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -41,8 +42,17 @@ pub const TOKEN_FILE: &str = "docusign.json";
 pub const CLIENT_ID: &str = "5f2a7c1e-0d2b-4b6e-9a53-3c1d2e4f5a6b";
 pub const CLIENT_SECRET: &str = "Canary7-c4b1-4e0a-8f55-9d7e21a60b3f";
 
+/// Connections to this are refused: the kernel does not choose port 1, and nobody asks for it.
+pub const NOBODY: &str = "127.0.0.1:1";
+
 /// Longer than the program's own time-out and its lock's together.
 const HANG: Duration = Duration::from_secs(120);
+
+/// A loopback address that no other process uses, for what can't let the kernel choose its port:
+/// 127.64.0.0 and what follows, by the process' id, which has 22 bits on Linux.
+pub fn loopback_of_this_process() -> Ipv4Addr {
+    Ipv4Addr::from_bits(Ipv4Addr::new(127, 64, 0, 0).to_bits() + process::id() % (1 << 22))
+}
 
 static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| Authority::new("Token server of the tests"));
 

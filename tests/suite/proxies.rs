@@ -11,16 +11,17 @@
 //!
 //! Scripted proxies show what is sent to them; tinyproxy and microsocks are real.
 
-use crate::kit::{self, CLIENT_ID, Outcome, Program, Workspace};
+use crate::kit::{self, CLIENT_ID, NOBODY, Outcome, Program, Workspace};
 use crate::token_server::{Leaf, PATH, Protection, Script, Step, TokenServer};
 use crate::tools;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -143,7 +144,7 @@ fn an_option_goes_before_the_variables() {
     let variable = format!("http://127.0.0.1:{}", proxy.port());
     let ways: [(&[&str], usize); 2] = [(&["--proxy", "none"], 0), (&["--proxy", &variable], 1)];
     for (args, through) in ways {
-        let program = program(&workspace, &server).environment("HTTPS_PROXY", "http://127.0.0.1:1");
+        let program = program(&workspace, &server).environment("HTTPS_PROXY", format!("http://{NOBODY}"));
         let outcome = program.environment("NO_PROXY", "*").args(args.iter().copied()).run().expect_exit(0);
         assert_eq!(proxy.record().requests.len(), through, "{}", outcome.report(&[]));
     }
@@ -219,15 +220,12 @@ fn judge(name: &str, outcome: Outcome, exit: i32, wanted: &[&str]) {
 
 #[test]
 fn a_proxy_that_is_down_is_named() {
-    let listener = TcpListener::bind(address(0)).expect("find a port");
-    let port = listener.local_addr().expect("its address").port();
-    drop(listener);
     for scheme in ["http", "https", "socks5", "socks5h"] {
         let server = endpoint();
         let workspace = Workspace::after_login("proxy-down");
-        let url = format!("{scheme}://user:{PASSWORD_IN_URL}@127.0.0.1:{port}");
+        let url = format!("{scheme}://user:{PASSWORD_IN_URL}@{NOBODY}");
         let outcome = program(&workspace, &server).args(["--timeout", "1500ms", "--proxy", &url]).run();
-        let named = format!("the proxy {scheme}://127.0.0.1:{port}: cannot connect: connection refused");
+        let named = format!("the proxy {scheme}://{NOBODY}: cannot connect: connection refused");
         judge(scheme, outcome, 75, &[&named, "--proxy none"]);
         assert_eq!(server.finish().connections, 0);
     }
@@ -249,10 +247,10 @@ fn a_proxy_whose_certificate_is_not_trusted_is_named() {
     assert_eq!((server.finish().connections, proxy.finish().requests.len()), (0, 0));
 }
 
-/// A proxy of the machine's, for as long as a test lasts.
+/// A proxy of the machine's, for as long as a test lasts. It can't let the kernel choose its port.
 struct RealProxy {
     process: Child,
-    port: u16,
+    address: SocketAddr,
 }
 
 impl Drop for RealProxy {
@@ -262,16 +260,19 @@ impl Drop for RealProxy {
     }
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind(address(0)).and_then(|listener| listener.local_addr()).expect("find a port").port()
-}
-
 impl RealProxy {
+    /// Below the ports that the kernel chooses from.
+    fn next_address() -> SocketAddr {
+        static NEXT: AtomicU16 = AtomicU16::new(3128);
+        (kit::loopback_of_this_process(), NEXT.fetch_add(1, Ordering::Relaxed)).into()
+    }
+
     fn tinyproxy(beside: &Path, settings: &str) -> Option<RealProxy> {
         let program = tools::find("tinyproxy")?;
-        let port = free_port();
+        let address = Self::next_address();
         let file = tools::beside(beside, "tinyproxy.conf");
-        let text = format!("Port {port}\nListen 127.0.0.1\nTimeout 30\nMaxClients 10\n{settings}");
+        let (host, port) = (address.ip(), address.port());
+        let text = format!("Port {port}\nListen {host}\nTimeout 30\nMaxClients 10\n{settings}");
         fs::write(&file, text).expect("write tinyproxy's settings");
         let mut command = Command::new(program);
         let mut process =
@@ -283,20 +284,21 @@ impl RealProxy {
             assert!(log.read_line(&mut line).is_ok_and(|length| length > 0), "tinyproxy did not start");
         }
         thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Some(RealProxy { process, port })
+        Some(RealProxy { process, address })
     }
 
     fn microsocks(args: &[&str]) -> Option<RealProxy> {
         let program = tools::find("microsocks")?;
-        let port = free_port();
+        let address = Self::next_address();
+        let (host, port) = (address.ip().to_string(), address.port().to_string());
         let mut command = Command::new(program);
-        command.args(["-i", "127.0.0.1", "-p", &port.to_string()]).args(args).stderr(Stdio::null());
+        command.args(["-i", &host, "-p", &port]).args(args).stderr(Stdio::null());
         let mut process = command.spawn().expect("start microsocks");
-        while TcpStream::connect(address(port)).is_err() {
+        while TcpStream::connect(address).is_err() {
             assert!(matches!(process.try_wait(), Ok(None)), "microsocks did not start");
             thread::yield_now();
         }
-        Some(RealProxy { process, port })
+        Some(RealProxy { process, address })
     }
 }
 
@@ -312,7 +314,7 @@ fn tinyproxy_connects() {
         let workspace = Workspace::after_login("tinyproxy");
         let Some(proxy) = RealProxy::tinyproxy(&workspace.directory(), settings) else { return };
         let server = endpoint();
-        let url = format!("http://{user}127.0.0.1:{}", proxy.port);
+        let url = format!("http://{user}{}", proxy.address);
         let outcome = program(&workspace, &server).environment("HTTPS_PROXY", url).run();
         assert_eq!(outcome.status.code(), Some(exit), "{settings}{user}: {}", outcome.report(&[]));
         assert_eq!(server.finish().requests.len(), usize::from(exit == 0));
@@ -323,11 +325,7 @@ fn tinyproxy_connects() {
 fn tinyproxy_finds_the_endpoint_down() {
     let workspace = Workspace::after_login("tinyproxy-down");
     if let Some(proxy) = RealProxy::tinyproxy(&workspace.directory(), "") {
-        find_the_endpoint_down(
-            &workspace,
-            &format!("http://127.0.0.1:{}", proxy.port),
-            "it refuses with HTTP status 50",
-        );
+        find_the_endpoint_down(&workspace, &format!("http://{}", proxy.address), "it refuses with HTTP status 50");
     }
 }
 
@@ -335,13 +333,13 @@ fn tinyproxy_finds_the_endpoint_down() {
 fn microsocks_finds_the_endpoint_down() {
     let workspace = Workspace::after_login("microsocks-down");
     if let Some(proxy) = RealProxy::microsocks(&[]) {
-        let url = format!("socks5h://127.0.0.1:{}", proxy.port);
+        let url = format!("socks5h://{}", proxy.address);
         find_the_endpoint_down(&workspace, &url, "cannot connect: connection refused");
     }
 }
 
 fn find_the_endpoint_down(workspace: &Workspace, proxy: &str, why: &str) {
-    let endpoint = format!("https://127.0.0.1:{}/oauth/token", free_port());
+    let endpoint = format!("https://{NOBODY}/oauth/token");
     let program = workspace.program().args(["--client-id", CLIENT_ID, "--token-endpoint", &endpoint]);
     let outcome = program.args(["--timeout", "1500ms", "--proxy", proxy]).run();
     judge("down", outcome, 75, &[&format!("the proxy {proxy}: {why}")]);
@@ -361,7 +359,7 @@ fn microsocks_connects() {
             let Some(proxy) = RealProxy::microsocks(settings) else { return };
             let server = endpoint();
             let workspace = Workspace::after_login("microsocks");
-            let url = format!("{scheme}://{user}127.0.0.1:{}", proxy.port);
+            let url = format!("{scheme}://{user}{}", proxy.address);
             let outcome = program(&workspace, &server).environment("ALL_PROXY", url).run();
             judge(scheme, outcome, exit, &[message]);
             assert_eq!(server.finish().requests.len(), usize::from(exit == 0));
