@@ -376,6 +376,8 @@ impl LockedTokenFile {
 }
 
 impl Draft<'_> {
+    /// By writing: fallocate takes 2 ms less on a disk, but on a thin volume or a server's it proves
+    /// nothing.
     fn fill(&mut self, size: usize) -> io::Result<()> {
         // One buffer many times in one system call, not a megabyte of memory.
         let blanks = [b'\n'; 32 << 10];
