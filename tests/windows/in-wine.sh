@@ -29,7 +29,9 @@ export DOCUSIGN_REFRESH_RUNNER="$loader"
 # wine needs the page at 0x7ffe0000. Its loader is at 0x7d000000, and Linux 6.18 puts a program's heap
 # anywhere in the GiB behind it: one start in 8,000 hit that page, and ended with 1 and no word.
 steady=
-! setarch -R true 2>/dev/null || steady="setarch -R"
+if setarch -R true 2>/dev/null; then
+    steady="setarch -R"
+fi
 
 # A prefix is whole or made anew.
 if [ ! -e "$WINEPREFIX/ready" ]; then
