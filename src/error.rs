@@ -125,7 +125,7 @@ impl Error {
             }
             E::NotWritten { draft, why } => {
                 Self::new(Exit::IoErr, subject, format!("refreshed, but cannot write the tokens: {}", reason(&why)))
-                    .hint(format!("look for them in {} and its .rescue- neighbours", draft.display()))
+                    .hint(format!("look for them in {0} and {0}.again", draft.display()))
                     .hint("the old refresh token is spent; without the new one, authorize again")
             }
             E::NotSaved { draft, doing, why } => {

@@ -61,6 +61,7 @@ use token_set::TokenSet;
 fn main() -> ExitCode {
     #[cfg(all(target_os = "linux", target_env = "gnu", target_feature = "crt-static"))]
     static_glibc::use_files_and_dns();
+    signals::let_end_first_process();
     match command() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -95,6 +95,10 @@ impl fmt::Display for Recovery {
         match self {
             Self::Nothing => Ok(()),
             Self::Promoted => f.write_str("an earlier run died before it was done; its tokens are in place now"),
+            Self::Replaced(rescue) => {
+                f.write_str("an earlier run died before it was done; its tokens are in place now; ")?;
+                write!(f, "what stood there was no token file, and is in {}", rescue.display())
+            }
             Self::SetAside(rescue) => {
                 write!(f, "an earlier run died before it was done, and the file was written since; ")?;
                 write!(f, "that run's tokens are in {}", rescue.display())

@@ -8,6 +8,34 @@
 //! can't be held back.
 #![expect(unsafe_code, reason = "std has neither signal masks nor console handlers")]
 
+/// Lets signals end this process also where it is a container's first: the kernel spares that one
+/// from those that it does not handle (pid_namespaces(7)).
+#[cfg(unix)]
+pub fn let_end_first_process() {
+    if std::process::id() != 1 {
+        return;
+    }
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        // SAFETY: the handler has the signature that is asked for, and calls only what is safe there.
+        // What nohup had ignored stays so.
+        unsafe {
+            if libc::signal(signal, end_by as *const () as libc::sighandler_t) == libc::SIG_IGN {
+                libc::signal(signal, libc::SIG_IGN);
+            }
+        }
+    }
+}
+
+/// As a shell tells of it.
+#[cfg(unix)]
+extern "C" fn end_by(signal: libc::c_int) {
+    // SAFETY: _exit returns nowhere and touches nothing of ours (signal-safety(7)).
+    unsafe { libc::_exit(128 + signal) }
+}
+
+#[cfg(windows)]
+pub fn let_end_first_process() {}
+
 /// Holds back SIGINT, SIGTERM, SIGHUP and SIGTSTP from now on. Doing it twice is doing it once.
 #[cfg(unix)]
 pub fn hold_back() {

@@ -20,10 +20,14 @@
 //!   the new refresh token is safe. A complete draft is only ever replaced as a whole.
 //! * *committed*: renamed to TOKENS, and the directory synced.
 //!
-//! Whoever holds the lock next deals with the draft of a dead run. A blank or partial one is
-//! removed. A complete one is never thrown away: it is promoted, or, if TOKENS by now holds another
-//! refresh token than the one that was sent (a human authorized again), set aside as
-//! TOKENS.rescue-EPOCHSECONDS, which no run touches. No clock has a say in this.
+//! Where the disk does not take the content, or TOKENS says something else by then, a second draft is
+//! written, TOKENS.new.again. Once complete and synced, it takes the first one's place.
+//!
+//! Whoever holds the lock next deals with the draft of a dead run; with the second one, if that is
+//! complete. A blank or partial one is removed. A complete one is never thrown away: it is promoted,
+//! or, if TOKENS by now holds another refresh token than the one that was sent (a human authorized
+//! again), set aside as TOKENS.rescue-EPOCHSECONDS, which no run touches. If TOKENS by now is no token
+//! file, what it says is kept under such a name. No clock has a say in this.
 //!
 //! Where TOKENS can't be renamed over (a single file that is mounted into a container: `EBUSY`), it
 //! is overwritten in place and synced. The complete draft is the redo log until that is done, and
@@ -82,6 +86,8 @@ pub enum Recovery {
     Nothing,
     /// It held newer tokens than TOKENS and is now TOKENS.
     Promoted,
+    /// The same; TOKENS was no token file, and what it said stays at this path.
+    Replaced(PathBuf),
     /// TOKENS holds those of another login; it stays at this path.
     SetAside(PathBuf),
 }
@@ -272,36 +278,67 @@ impl LockedTokenFile {
     pub fn recover(&self) -> Result<Recovery, Error> {
         let path = self.file.beside(".new");
         let failed = |doing| move |why| Error::DraftFailed { draft: self.file.beside(".new"), doing, why };
-        let metadata = match retried(|| fs::symlink_metadata(&path)) {
-            Ok(metadata) => metadata,
-            Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(Recovery::Nothing),
-            Err(why) => return Err(failed("cannot look for the draft of an earlier run")(why)),
+        let Some(draft) = draft_at(&path).map_err(failed("cannot read the draft of an earlier run"))? else {
+            return Ok(Recovery::Nothing);
         };
-        if !metadata.is_file() {
-            let why = io::Error::other("something else has this name");
-            return Err(failed("cannot make the draft")(why));
+        let again = self.draft_again().map_err(failed("cannot take the second draft of an earlier run"))?;
+        let recovery = self.recover_from(again.as_deref().unwrap_or(without_blanks(&draft)))?;
+        // Without a draft it says nothing.
+        let _ = self.forget();
+        Ok(recovery)
+    }
+
+    /// What a run that wrote its draft a second time could still make of it: if complete, it is the
+    /// draft now.
+    fn draft_again(&self) -> io::Result<Option<Vec<u8>>> {
+        let path = self.file.beside(".new.again");
+        let Some(bytes) = draft_at(&path)? else { return Ok(None) };
+        if TokenSet::parse_of_any_size(&bytes).is_err() {
+            retried(|| fs::remove_file(&path))?;
+            return Ok(None);
         }
-        // What a run that died at rewriting its complete draft left beside it.
-        let _ = fs::remove_file(self.file.beside(".new.again"));
-        let bytes = read_up_to(&path, usize::MAX).map_err(failed("cannot read the draft of an earlier run"))?;
-        let content = without_blanks(&bytes);
+        retried(|| fs::rename(&path, self.file.beside(".new")))?;
+        Ok(Some(bytes))
+    }
+
+    fn recover_from(&self, content: &[u8]) -> Result<Recovery, Error> {
+        let path = self.file.beside(".new");
+        let failed = |doing| move |why| Error::DraftFailed { draft: self.file.beside(".new"), doing, why };
+        let remove = || retried(|| fs::remove_file(&path)).map_err(failed("cannot remove the draft of an earlier run"));
         let Ok(drafted) = TokenSet::parse_of_any_size(content) else {
-            retried(|| fs::remove_file(&path)).map_err(failed("cannot remove the draft of an earlier run"))?;
-            return Ok(Recovery::Nothing);
+            return remove().map(|()| Recovery::Nothing);
         };
-        let stored = self.file.read().ok();
-        if stored.as_ref().is_some_and(|stored| stored.has_tokens_of(&drafted)) {
-            retried(|| fs::remove_file(&path)).map_err(failed("cannot remove the draft of an earlier run"))?;
-            return Ok(Recovery::Nothing);
-        }
         let noted = self.noted().map_err(failed("cannot tell which token file it replaces"))?;
-        if stored.is_some_and(|stored| !noted.is_empty() && noted != fingerprint(stored.refresh_token())) {
-            let rescue = self.file.rescue_path();
-            retried(|| fs::rename(&path, &rescue)).map_err(failed("cannot set aside the draft of an earlier run"))?;
-            return Ok(Recovery::SetAside(rescue));
+        let promote = || {
+            let promoted = self.promote_recovered(&path, content);
+            promoted.map_err(failed("cannot promote the draft of an earlier run"))
+        };
+        match self.file.read() {
+            Ok(stored) if stored.has_tokens_of(&drafted) => remove().map(|()| Recovery::Nothing),
+            Ok(stored) if !noted.is_empty() && noted != fingerprint(stored.refresh_token()) => {
+                let rescue = self.file.rescue_path();
+                let moved = retried(|| fs::rename(&path, &rescue));
+                moved.map_err(failed("cannot set aside the draft of an earlier run"))?;
+                Ok(Recovery::SetAside(rescue))
+            }
+            Err(Error::NotATokenFile(_)) if !noted.is_empty() => {
+                let rescue = self.keep_text().map_err(failed("cannot keep what the token file says beside it"))?;
+                promote().map(|()| Recovery::Replaced(rescue))
+            }
+            Err(Error::Unreadable { why }) if why.kind() != io::ErrorKind::NotFound => Err(Error::Unreadable { why }),
+            _ => promote().map(|()| Recovery::Promoted),
         }
-        self.promote_recovered(&path, content).map_err(failed("cannot promote the draft of an earlier run"))?;
-        Ok(Recovery::Promoted)
+    }
+
+    /// Copies what stands in TOKENS and is no token file, but someone's.
+    fn keep_text(&self) -> io::Result<PathBuf> {
+        let (tokens, rescue) = (&self.file.path, self.file.rescue_path());
+        let replaced = fs::metadata(tokens)?;
+        let mut copy = protection::create_draft(&rescue, tokens, &replaced)?;
+        protection::copy(tokens, &replaced, &copy)?;
+        copy.write_all(&read_up_to(tokens, usize::MAX)?)?;
+        retried(|| copy.sync_all())?;
+        Ok(rescue)
     }
 
     fn promote_recovered(&self, path: &Path, content: &[u8]) -> io::Result<()> {
@@ -402,8 +439,8 @@ impl Draft<'_> {
         let mut content = new.document();
         // After a failed sync nothing is known of a file; a fresh one may fare better.
         if let Err(why) = self.complete(&content) {
-            let rescue = self.locked.file.rescue_path();
-            self.redraft(&rescue, &content).map_err(|_| Error::NotWritten { draft: self.path.clone(), why })?;
+            self.write_again(&content).map_err(|_| Error::NotWritten { draft: self.path.clone(), why })?;
+            self.take_again()?;
         }
         // Nobody who uses the lock wrote meanwhile; an editor or a human may have.
         match self.locked.read() {
@@ -411,8 +448,8 @@ impl Draft<'_> {
             Ok(now) if !now.is_same_document(sent) => {
                 new = refreshed(&now);
                 content = new.document();
-                let again = self.locked.file.beside(".new.again");
-                self.redraft(&again, &content).map_err(self.not_saved("cannot write the draft again"))?;
+                self.write_again(&content).map_err(self.not_saved("cannot write the draft again"))?;
+                self.take_again()?;
             }
             Ok(_) => {}
             Err(Error::NotATokenFile(_)) => return Err(self.set_aside()),
@@ -438,13 +475,21 @@ impl Draft<'_> {
         retried(|| self.file.sync_all())
     }
 
-    /// Replaces the draft by another one, which is complete before it leaves `path` for the name.
-    fn redraft(&mut self, path: &Path, content: &Secret) -> io::Result<()> {
+    /// Writes a second draft, complete before it takes the first one's place.
+    fn write_again(&mut self, content: &Secret) -> io::Result<()> {
         let tokens = &self.locked.file.path;
-        self.file = protection::create_draft(path, tokens, &self.replaced)?;
+        self.file = protection::create_draft(&self.path_again(), tokens, &self.replaced)?;
         protection::copy(tokens, &self.replaced, &self.file)?;
-        self.complete(content)?;
-        retried(|| fs::rename(path, &self.path))
+        self.complete(content)
+    }
+
+    fn take_again(&self) -> Result<(), Error> {
+        let failed = |why| Error::NotSaved { draft: self.path_again(), doing: "cannot rename the draft", why };
+        retried(|| fs::rename(self.path_again(), &self.path)).map_err(failed)
+    }
+
+    fn path_again(&self) -> PathBuf {
+        self.locked.file.beside(".new.again")
     }
 
     fn not_saved(&self, doing: &'static str) -> impl FnOnce(io::Error) -> Error + use<> {
@@ -501,6 +546,16 @@ fn fingerprint(token: &Secret) -> Vec<u8> {
     let hash =
         token.expose().bytes().fold(0x811C_9DC5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     format!("{hash:08x}\n").into_bytes()
+}
+
+/// What a run left as a draft, if it did. No link is followed.
+fn draft_at(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match retried(|| fs::symlink_metadata(path)) {
+        Ok(metadata) if metadata.is_file() => read_up_to(path, usize::MAX).map(Some),
+        Ok(_) => Err(io::Error::other("something else has this name")),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(why) => Err(why),
+    }
 }
 
 /// Reads a file, but not more than `limit` bytes of it.

@@ -260,8 +260,12 @@ fn fail(footing: Footing, injection: &Injection, table: fn(&Call, &Call, Phase) 
     }
 
     let next = scene.program().run().expect_exit(0);
-    let litter: Vec<String> = scene.litter().into_iter().filter(|name| !name.contains(".rescue-")).collect();
-    assert_eq!((scene.stored(), litter), (Some(scene.rotation.refreshes()), vec![]), "{}", what(&next.report(&[])));
+    assert_eq!(
+        (scene.stored(), scene.litter()),
+        (Some(scene.rotation.refreshes()), vec![]),
+        "{}",
+        what(&next.report(&[]))
+    );
     assert_eq!(scene.rotation.reuses(), 0, "{}", what("a spent token was sent"));
     Some(wanted)
 }

@@ -3,12 +3,14 @@
 //! By then the refresh token may be spent, and the new one exists nowhere but on its way. SIGTERM
 //! (systemd, `timeout`, `docker stop`), SIGINT, SIGHUP and SIGTSTP wait until the new tokens are in
 //! the token file; then they do what they came for. So does Ctrl-C at a terminal. Before the request
-//! is sent, when nothing can be lost, they act at once.
+//! is sent, when nothing can be lost, they act at once. All that holds in a container, too, whose first
+//! process the kernel would spare.
 
 use crate::kit;
-use crate::needs::Need;
+use crate::needs::{Need, own_mounts};
 use crate::scene::{Footing, Scene};
 use crate::token_server::{Script, Step};
+use std::ffi::OsString;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
@@ -136,17 +138,45 @@ fn ctrl_c_waits_until_the_answer_is_safe() {
     assert_eq!((scene.stored(), scene.litter()), (Some(1), vec![]), "{}", outcome.report(&[]));
 }
 
+/// The wrapper under which the program is process 1, as in a container.
+fn as_first_process() -> Vec<OsString> {
+    [own_mounts(), &["--pid", "--fork", "--kill-child"]].concat().into_iter().map(Into::into).collect()
+}
+
 #[test]
 fn before_the_request_a_signal_acts_at_once() {
-    let mut scene = Scene::staged("signal-early", Footing::Plain, |_, step| {
-        Script::once([Step::stall_before_handshake()]).then_always(step)
-    });
-    let running = scene.program().args(["--verbose"]).start();
-    assert_eq!(running.await_stderr(&[": connected"]), Some(0));
-    send("TERM", running.id());
-    let outcome = running.wait();
-    assert_eq!(outcome.status.signal(), Some(15), "{}", outcome.report(&[]));
-    assert_eq!((scene.settle().requests.len(), scene.stored()), (0, Some(0)));
-    scene.program().run().expect_exit(0);
-    assert_eq!((scene.stored(), scene.litter()), (Some(1), vec![]));
+    let mut wrappers = vec![vec![]];
+    if Need::OwnMounts.is_met() {
+        wrappers.push(as_first_process());
+    }
+    for (wrapper, end) in wrappers.into_iter().zip([(None, Some(15)), (Some(128 + 15), None)]) {
+        let mut scene = Scene::staged("signal-early", Footing::Plain, |_, step| {
+            Script::once([Step::stall_before_handshake()]).then_always(step)
+        });
+        let running = scene.program_under(wrapper).args(["--verbose"]).start();
+        assert_eq!(running.await_stderr(&[": connected"]), Some(0));
+        let processes = processes_in(&scene.workspace.directory());
+        assert_eq!(processes.len(), 1);
+        send("TERM", processes[0]);
+        let outcome = running.wait();
+        assert_eq!((outcome.status.code(), outcome.status.signal()), end, "{}", outcome.report(&[]));
+        assert_eq!((scene.settle().requests.len(), scene.stored()), (0, Some(0)));
+        scene.program().run().expect_exit(0);
+        assert_eq!((scene.stored(), scene.litter()), (Some(1), vec![]));
+    }
+}
+
+#[test]
+fn the_first_process_of_a_container_waits_for_the_answer_too() {
+    if !Need::OwnMounts.is_met() {
+        return;
+    }
+    for (signal, number) in [("HUP", 1), ("INT", 2), ("TERM", 15)] {
+        let mut scene = signalled(signal, number);
+        let outcome = scene.program_under(as_first_process()).run();
+        let end = if is_ignored(number) { 0 } else { 128 + number };
+        assert_eq!(outcome.status.code(), Some(end), "{}", outcome.report(&[]));
+        assert_eq!(scene.settle().requests.len(), 1);
+        assert_eq!((scene.stored(), scene.litter()), (Some(1), vec![]), "{}", outcome.report(&[]));
+    }
 }

@@ -10,9 +10,12 @@ use crate::needs::Need;
 use crate::scene::{DRAFT, Footing, LOCK, Scene};
 use crate::strace::{self, Injection};
 use std::fs::{self, File};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::{Duration, SystemTime};
+
+/// A draft that was written a second time.
+const AGAIN: &str = "docusign.json.new.again";
 
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
@@ -78,11 +81,75 @@ fn a_complete_draft_is_promoted_whatever_clocks_say() {
     fs::read(touched.workspace.path(DRAFT)).expect("look at it");
     fs::write(touched.workspace.path(TOKEN_FILE), touched.rotation.first_token_file()).expect("save it");
     expect_promotion(touched);
+}
 
-    // An editor was killed, too.
-    let half_written = died_at(scene(), "rename", 1);
-    fs::write(half_written.workspace.path(TOKEN_FILE), "{\"access_tok").expect("write half of it");
-    expect_promotion(half_written);
+/// An editor was killed, or a human who logged in again forgot a brace: it is no token file, but
+/// nobody else has a copy.
+#[test]
+fn what_is_no_token_file_gives_way_and_is_kept() {
+    if !Need::Strace.is_met() {
+        return;
+    }
+    for text in ["{\"access_tok", "", "{\"refresh_token\": \"Canary7-login\",}\n"] {
+        let mut scene = died_at(Scene::new("kept", Footing::Plain), "rename", 1);
+        fs::write(scene.workspace.path(TOKEN_FILE), text).expect("write it");
+        let outcome = scene.program().run().expect_exit(0);
+        scene.settle();
+        assert_eq!((scene.rotation.refreshes(), scene.rotation.reuses(), scene.stored()), (2, 0, Some(2)));
+        let litter = scene.litter();
+        assert!(matches!(litter.as_slice(), [rescue] if rescue.starts_with("docusign.json.rescue-")), "{litter:?}");
+        assert_eq!(outcome.files[&litter[0]], text.as_bytes());
+        assert!(outcome.stderr().contains(&litter[0]), "{}", outcome.report(&[]));
+        let mode = |name: &str| fs::metadata(scene.workspace.path(name)).expect("it is there").mode();
+        assert_eq!(mode(&litter[0]), mode(TOKEN_FILE));
+    }
+}
+
+/// What a run leaves that wrote its draft a second time, because the disk did not take the first or
+/// someone edited the token file.
+#[test]
+fn a_second_draft_is_promoted_if_it_is_complete() {
+    if !Need::Strace.is_met() {
+        return;
+    }
+    // The first of these writes is the fingerprint, the second the draft.
+    let the_draft_fails = Injection::fail("pwrite64", 2, "EIO");
+    for (name, then) in [("killed", Injection::kill("rename", 1)), ("failed", Injection::fail("rename", 1, "EIO"))] {
+        let mut scene = Scene::new(name, Footing::Plain);
+        let words = strace::words(&scene.log(), [&the_draft_fails, &then]);
+        let (outcome, trace) = strace::run(scene.program_under(words), &scene.log());
+        scene.settle();
+        assert_eq!(scene.rotation.refreshes(), 1, "{}", trace.report());
+        assert_eq!(scene.refreshes_behind(&outcome.files[AGAIN]), Some(1), "{}", trace.report());
+        if name == "failed" {
+            let outcome = outcome.expect_exit(74);
+            assert!(outcome.stderr().contains(&format!("{AGAIN}: copy")), "{}", outcome.report(&[]));
+        }
+        expect_promotion(scene);
+    }
+
+    // Both are complete; or only the first, as far as the second had come.
+    let scene = died_at(Scene::new("both", Footing::Plain), "rename", 1);
+    fs::copy(scene.workspace.path(DRAFT), scene.workspace.path(AGAIN)).expect("copy the draft");
+    expect_promotion(scene);
+    for (length, text) in [("nothing", ""), ("half", "{\"access_token\": \"Canary7-ha")] {
+        let scene = died_at(Scene::new(length, Footing::Plain), "rename", 1);
+        fs::write(scene.workspace.path(AGAIN), text).expect("write a part");
+        expect_promotion(scene);
+    }
+}
+
+#[test]
+fn after_a_recovery_the_lock_file_says_nothing() {
+    if !Need::Strace.is_met() {
+        return;
+    }
+    let mut scene = died_at(Scene::new("silent-lock", Footing::Plain), "rename", 1);
+    assert!(!scene.workspace.read(LOCK).is_empty());
+    let outcome = scene.program().args(["--min-ttl", "1m"]).run().expect_exit(0);
+    assert!(outcome.stderr().contains("still fresh"), "{}", outcome.report(&[]));
+    scene.settle();
+    assert_eq!((scene.rotation.refreshes(), scene.stored(), scene.litter()), (1, Some(1), vec![]));
 }
 
 /// A power cut may leave a part of each in a file that was being overwritten, and, if the seam is in

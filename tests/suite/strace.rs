@@ -32,11 +32,11 @@ impl Injection {
 }
 
 /// The words to put before the program's. The trace goes to `log`.
-pub fn words(log: &Path, injection: Option<&Injection>) -> Vec<OsString> {
+pub fn words<'i>(log: &Path, injections: impl IntoIterator<Item = &'i Injection>) -> Vec<OsString> {
     // -y writes the path behind each file descriptor.
     let mut words: Vec<OsString> = ["strace", "-f", "-y", "-s", "0", "-o"].map(OsString::from).into();
     words.push(log.into());
-    if let Some(Injection(expression)) = injection {
+    for Injection(expression) in injections {
         words.push("-e".into());
         words.push(format!("inject={expression}").into());
     }
