@@ -271,6 +271,8 @@ impl HttpClient {
         Reason { stage, peer, fault, proxy: self.proxy.as_ref().map(ProxyServer::to_string) }
     }
 
+    /// Where this begins, ureq looks for a proxy in the environment by itself: it can't be told not
+    /// to. What it finds is replaced by ours.
     fn config(&self, timeout: Duration) -> Config {
         ureq::config::Config::builder()
             .timeout_global(Some(timeout))
