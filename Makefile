@@ -2,7 +2,8 @@
 # make demo     that binary at work, against a token server of its own on the loopback interface
 # make test     every test, on that binary
 # make check    what CI runs: formatting, lints, make test
-# make bench    the cycle beside curl + jq, Python, Node and others, measured; ~10 minutes, needs Debian
+# make bench    the cycle beside curl + jq, Python, Node and others, measured: about 20 minutes the first
+#               time, then about five; needs Debian
 # make install  program, manual page and completion into $(DESTDIR)$(PREFIX)
 # make dist     what is published, in target/dist: archives for each of $(SYSTEMS), and checksums
 # make image    the container image, without a daemon
@@ -65,9 +66,9 @@ format:
 lint:
 	CLIPPY_CONF_DIR=$(CURDIR)/.ci $(CARGO) clippy --locked --all-targets -- -D warnings
 
-# Prints the tables of the README's section "Measured". The musl binary that is published is measured,
-# too, if it is there: `make target/dist/$(ARCH)-linux/docusign-refresh` builds it.
-bench: $(BINARY)
+# Prints the tables of the README's section "Measured", of the program as `make` builds it and as it is
+# published.
+bench: $(BINARY) $(DIST)/$(ARCH)-linux/docusign-refresh
 	CARGO='$(CARGO)' TARGET='$(TARGET)' DIST_FLAGS='$(DIST_FLAGS)' sh tests/bench/install.sh target/bench
 	$(CARGO) bench --locked --quiet --bench bench
 

@@ -65,7 +65,7 @@ pub fn scratch() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench")
 }
 
-/// All of them, ours first. The published binary is among them if it has been built.
+/// All of them, ours first: as it is published, then as `make` builds it. `make bench` has built both.
 pub fn all() -> Vec<Peer> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let here = root.join("tests/bench/peers");
@@ -90,17 +90,11 @@ pub fn all() -> Vec<Peer> {
 
     let own = format!("{} of this tree", env!("CARGO_PKG_VERSION"));
     let published = root.join(format!("target/dist/{}-linux/docusign-refresh", env::consts::ARCH));
-    let mut peers = Vec::new();
-    if published.exists() {
-        peers.push(file(
-            "docusign-refresh, published",
-            format!("{own}, as `make dist` builds it: musl"),
-            published,
-            &[],
-        ));
-    }
     let built = root.join("target/dist/docusign-refresh");
-    peers.push(file("docusign-refresh, `make`", format!("{own}, as `make` builds it here"), built, &[]));
+    let mut peers = vec![
+        file("docusign-refresh, published", format!("{own}, as `make dist` builds it: musl"), published, &[]),
+        file("docusign-refresh, `make`", format!("{own}, as `make` builds it here"), built, &[]),
+    ];
     let curl = first_line(&["curl", "--version"]);
     let curl = curl.split(" (").next().unwrap_or_default();
     let by_shell = |name, how: &str| Peer {
