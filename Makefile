@@ -116,7 +116,7 @@ deny:
 	$(CARGO) deny --locked --all-features --config .ci/deny.toml check licenses bans sources
 
 check-dist: dist image
-	SYSTEMS='$(SYSTEMS)' CARGO='$(CARGO)' MAKE='$(MAKE)' sh tests/dist/check.sh
+	SYSTEMS='$(SYSTEMS)' CARGO='$(CARGO)' RUSTC='$(RUSTC)' MAKE='$(MAKE)' sh tests/dist/check.sh
 	$(BUILD_ENVIRONMENT) SYSTEMS='$(ARCH)-linux' MAKE='$(MAKE)' sh tests/dist/repro.sh
 
 clean:
