@@ -3,10 +3,10 @@
 //! version 1.3, read in November 2026).
 //!
 //! What an element may hold, and where the schema is a sequence and not `xs:all`, in what order,
-//! stands in `SCHEMA`; what a text may be, in `TEXTS`. Only what the definition uses is listed: an
+//! stands in `SCHEMA`; what a text may be, in `TEXTS` and `FORMS`. Only what the definition uses is listed: an
 //! element that is not there fails the test. Whether a real Task Scheduler takes it can't be shown
 //! here. Beyond the schema, the definition promises what the README says: every six hours, whether
-//! somebody is logged on or not, never two at once, the program's own exit code.
+//! somebody is logged on or not, never two at once, ten minutes at most, the program's own exit code.
 
 #[cfg(unix)]
 use crate::recipes::recipe;
@@ -67,7 +67,7 @@ const SCHEMA: [(&str, Order, &[&str]); 10] = [
     ("Exec", Order::All, &["Command", "Arguments", "WorkingDirectory"]),
 ];
 
-/// The simple types of the elements that hold text: all values, or how one looks.
+/// The simple types of the elements that hold one of a few texts.
 const TEXTS: [(&str, &[&str]); 7] = [
     ("Enabled", &["true", "false"]),
     ("DisallowStartIfOnBatteries", &["true", "false"]),
@@ -77,6 +77,52 @@ const TEXTS: [(&str, &[&str]); 7] = [
     ("LogonType", &["S4U", "Password", "InteractiveToken", "InteractiveTokenOrPassword"]),
     ("RunLevel", &["LeastPrivilege", "HighestAvailable"]),
 ];
+
+type Form = fn(&str) -> bool;
+
+/// And of those that hold a time.
+const FORMS: [(&str, Form); 4] = [
+    ("StartBoundary", is_local_time),
+    ("Interval", is_duration),
+    ("ExecutionTimeLimit", is_duration),
+    ("RandomDelay", is_duration),
+];
+
+/// xs:dateTime as Task Scheduler takes it, in local time: `2026-01-01T00:00:00`. Leap days are left out.
+fn is_local_time(text: &str) -> bool {
+    let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    if shape != "0000-00-00T00:00:00" {
+        return false;
+    }
+    let number = |at: usize| text[at..at + 2].parse().unwrap_or(u32::MAX);
+    let (month, day) = (number(5), number(8));
+    let days = match month {
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    (1..=12).contains(&month) && (1..=days).contains(&day) && number(11) < 24 && number(14) < 60 && number(17) < 60
+}
+
+/// xs:duration in whole numbers, `PnYnMnDTnHnMnS`: at least one part, and one after a T.
+fn is_duration(text: &str) -> bool {
+    let Some(parts) = text.strip_prefix('P') else { return false };
+    match parts.split_once('T') {
+        Some((date, time)) => (date.is_empty() || are_parts(date, "YMD")) && are_parts(time, "HMS"),
+        None => are_parts(parts, "YMD"),
+    }
+}
+
+/// At least one number, each with its unit after it, in the order of the units.
+fn are_parts(text: &str, units: &str) -> bool {
+    let mut units = units.chars();
+    let mut parts = text.split_inclusive(|c: char| !c.is_ascii_digit());
+    let is_part = |part: &str| {
+        let unit = part.chars().next_back();
+        part.len() > 1 && units.any(|next| Some(next) == unit)
+    };
+    !text.is_empty() && parts.all(is_part)
+}
 
 /// An element, with its path from the root.
 struct Element {
@@ -177,11 +223,15 @@ fn it_is_valid_by_the_published_schema() {
         if let Some((_, values)) = TEXTS.iter().find(|(name, _)| *name == element.name()) {
             assert!(values.contains(&element.text.as_str()), "{}: {}", element.path, element.text);
         }
+        if let Some((_, is_right)) = FORMS.iter().find(|(name, _)| *name == element.name()) {
+            assert!(is_right(&element.text), "{}: {}", element.path, element.text);
+        }
         // pathType
         if ["Command", "WorkingDirectory"].contains(&element.name()) {
             assert!(element.text.len() <= 260, "{}", element.path);
         }
     }
+    text(&elements, "Task/Triggers/TimeTrigger/StartBoundary"); // a TimeTrigger must have it
     let root = elements.last().expect("there is a root");
     assert_eq!(
         (root.path.as_str(), root.attributes.as_str()),
@@ -195,10 +245,27 @@ fn it_is_valid_by_the_published_schema() {
 }
 
 #[test]
+fn what_is_no_time_is_seen() {
+    for text in ["PT10M", "PT1H30M", "P2DT5S", "P1M4DT2H5M", "P1Y"] {
+        assert!(is_duration(text), "{text}");
+    }
+    for text in ["", "P", "PT", "P1DT", "10M", "PT10", "PTM", "P10H", "PT5M1H", "PT1M1M", "PT-5M", "pt5m", "PT10M "] {
+        assert!(!is_duration(text), "{text}");
+    }
+    assert!(is_local_time("2026-12-31T23:59:59"));
+    for text in
+        ["2026-01-01", "2026-01-01 00:00:00", "2026-13-01T00:00:00", "2026-02-30T00:00:00", "2026-01-01T24:00:00"]
+    {
+        assert!(!is_local_time(text), "{text}");
+    }
+}
+
+#[test]
 fn it_does_what_the_readme_says() {
     let elements = definition();
     let text = |path: &str| text(&elements, path);
     assert_eq!(text("Task/Triggers/TimeTrigger/Repetition/Interval"), "PT6H");
+    assert_eq!(text("Task/Settings/ExecutionTimeLimit"), "PT10M");
     assert_eq!(text("Task/Settings/MultipleInstancesPolicy"), "IgnoreNew");
     assert_eq!(text("Task/Settings/StartWhenAvailable"), "true");
     assert_eq!(text("Task/Principals/Principal/LogonType"), "S4U", "whether logged on or not, no password stored");
