@@ -277,15 +277,18 @@ impl LockedTokenFile {
     /// Deals with the draft that a dead run left.
     pub fn recover(&self) -> Result<Recovery, Error> {
         let path = self.file.beside(".new");
-        let failed = |doing| move |why| Error::DraftFailed { draft: self.file.beside(".new"), doing, why };
-        let Some(draft) = draft_at(&path).map_err(failed("cannot read the draft of an earlier run"))? else {
+        let Some(draft) = draft_at(&path).map_err(self.draft_failed("cannot read the draft of an earlier run"))? else {
             return Ok(Recovery::Nothing);
         };
-        let again = self.draft_again().map_err(failed("cannot take the second draft of an earlier run"))?;
+        let again = self.draft_again().map_err(self.draft_failed("cannot take the second draft of an earlier run"))?;
         let recovery = self.recover_from(again.as_deref().unwrap_or(without_blanks(&draft)))?;
         // Without a draft it says nothing.
         let _ = self.forget();
         Ok(recovery)
+    }
+
+    fn draft_failed(&self, doing: &'static str) -> impl FnOnce(io::Error) -> Error {
+        move |why| Error::DraftFailed { draft: self.file.beside(".new"), doing, why }
     }
 
     /// What a run that wrote its draft a second time could still make of it: if complete, it is the
@@ -303,26 +306,28 @@ impl LockedTokenFile {
 
     fn recover_from(&self, content: &[u8]) -> Result<Recovery, Error> {
         let path = self.file.beside(".new");
-        let failed = |doing| move |why| Error::DraftFailed { draft: self.file.beside(".new"), doing, why };
-        let remove = || retried(|| fs::remove_file(&path)).map_err(failed("cannot remove the draft of an earlier run"));
+        let remove = || {
+            retried(|| fs::remove_file(&path)).map_err(self.draft_failed("cannot remove the draft of an earlier run"))
+        };
         let Ok(drafted) = TokenSet::parse_of_any_size(content) else {
             return remove().map(|()| Recovery::Nothing);
         };
-        let noted = self.noted().map_err(failed("cannot tell which token file it replaces"))?;
+        let noted = self.noted().map_err(self.draft_failed("cannot tell which token file it replaces"))?;
         let promote = || {
             let promoted = self.promote_recovered(&path, content);
-            promoted.map_err(failed("cannot promote the draft of an earlier run"))
+            promoted.map_err(self.draft_failed("cannot promote the draft of an earlier run"))
         };
         match self.file.read() {
             Ok(stored) if stored.has_tokens_of(&drafted) => remove().map(|()| Recovery::Nothing),
             Ok(stored) if !noted.is_empty() && noted != fingerprint(stored.refresh_token()) => {
                 let rescue = self.file.rescue_path();
                 let moved = retried(|| fs::rename(&path, &rescue));
-                moved.map_err(failed("cannot set aside the draft of an earlier run"))?;
+                moved.map_err(self.draft_failed("cannot set aside the draft of an earlier run"))?;
                 Ok(Recovery::SetAside(rescue))
             }
             Err(Error::NotATokenFile(_)) if !noted.is_empty() => {
-                let rescue = self.keep_text().map_err(failed("cannot keep what the token file says beside it"))?;
+                let rescue =
+                    self.keep_text().map_err(self.draft_failed("cannot keep what the token file says beside it"))?;
                 promote().map(|()| Recovery::Replaced(rescue))
             }
             Err(Error::Unreadable { why }) if why.kind() != io::ErrorKind::NotFound => Err(Error::Unreadable { why }),
@@ -386,28 +391,27 @@ impl LockedTokenFile {
     /// `largest_reply` bytes can be saved here.
     pub fn draft(&self, stored: &TokenSet, largest_reply: usize) -> Result<Draft<'_>, Error> {
         let path = self.file.beside(".new");
-        let failed = |doing| move |why| Error::DraftFailed { draft: self.file.beside(".new"), doing, why };
         let tokens = retried(|| fs::metadata(&self.file.path)).map_err(|why| Error::Unreadable { why })?;
         if protection::is_read_only(&tokens) {
             return Err(Error::ReadOnly);
         }
-        let directory =
-            protection::Directory::open(self.file.directory()).map_err(failed("cannot open its directory"))?;
+        let directory = protection::Directory::open(self.file.directory())
+            .map_err(self.draft_failed("cannot open its directory"))?;
         let size = stored.document_length() + largest_reply + DRAFT_MARGIN;
         if mount::is_mount_point(&self.file.path, &tokens, &directory) {
             let proven = mount::prove_writable(&self.file.path, size);
             proven.map_err(|why| Error::MountNotWritable { why })?;
         }
         let file = retried(|| protection::create_draft(&path, &self.file.path, &tokens))
-            .map_err(failed("cannot make the draft"))?;
+            .map_err(self.draft_failed("cannot make the draft"))?;
         let mut draft = Draft { locked: self, replaced: tokens, path, file, directory, state: State::Blank };
         protection::copy(&self.file.path, &draft.replaced, &draft.file)
-            .map_err(failed("cannot give the draft the owner and mode of the token file"))?;
-        draft.fill(size).map_err(failed("cannot reserve space in the draft"))?;
+            .map_err(self.draft_failed("cannot give the draft the owner and mode of the token file"))?;
+        draft.fill(size).map_err(self.draft_failed("cannot reserve space in the draft"))?;
         let noted = self.note(&fingerprint(stored.refresh_token()));
         noted.map_err(|why| Error::LockFailed { lock: self.file.beside(".lock"), why })?;
         // Or else a power cut may forget the draft's name, whatever it holds by then.
-        draft.directory.sync(&draft.file).map_err(failed("cannot sync its directory"))?;
+        draft.directory.sync(&draft.file).map_err(self.draft_failed("cannot sync its directory"))?;
         Ok(draft)
     }
 }
