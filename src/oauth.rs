@@ -277,7 +277,8 @@ impl Verdict {
             }
             // Salesforce, for one of two calls at once (facts 2.2).
             ("invalid_grant", text) if text.contains("already being processed") => Self::NotNow,
-            ("temporarily_unavailable", _) => Self::NotNow,
+            // Codes of section 4.1.2.1, which some send from here.
+            ("temporarily_unavailable" | "server_error", _) => Self::NotNow,
             // Zoho's throttle, with this space (facts 2.2).
             ("Access Denied", _) => Self::NotNow,
             // GitHub and HubSpot have names of their own for it (facts 2.4).
@@ -308,9 +309,14 @@ fn encode(text: &str) -> String {
     utf8_percent_encode(text, ENCODED).to_string()
 }
 
-/// `expires_in` in whole seconds: a number, or a string as at least PayPal sends (golang/oauth2).
+/// `expires_in` in whole seconds: a number, or a string as at least PayPal sends (golang/oauth2). One
+/// with an exponent tells nothing.
 fn read_seconds(text: &str) -> Option<Duration> {
-    let whole = text.trim_matches('"').split('.').next()?;
+    let number = text.trim_matches('"');
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
     // A century bounds the arithmetic; nothing real comes near.
     whole.parse().ok().filter(|&seconds| seconds <= 100 * 366 * 86_400).map(Duration::from_secs)
 }
@@ -410,6 +416,7 @@ mod tests {
             ("invalid_client", "", Configuration),
             ("anything_else", "", Configuration),
             ("temporarily_unavailable", "", NotNow),
+            ("server_error", "", NotNow),
         ] {
             assert_eq!(Verdict::of(code, description), verdict, "{code} {description}");
         }
@@ -424,6 +431,7 @@ mod tests {
             ("0", Some(0)),
             ("-1", None),
             ("1e400", None),
+            ("2.88e4", None),
             ("99999999999999999999", None),
             ("null", None),
             ("\"\"", None),

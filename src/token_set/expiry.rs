@@ -40,6 +40,9 @@ pub enum Form {
 /// From here on an epoch number counts milliseconds: as seconds it would be the year 5138.
 const FIRST_MILLISECONDS: u64 = 100_000_000_000;
 
+/// From here on it counts nothing that is known here.
+const FIRST_UNKNOWN: u64 = 1000 * FIRST_MILLISECONDS;
+
 /// The last second that RFC 3339 can write, in the year 9999.
 const LAST_RFC3339: Duration = Duration::from_secs(253_402_300_799);
 
@@ -61,6 +64,7 @@ fn read_number(text: &str) -> Option<(SystemTime, Form)> {
     }
     let number = whole.parse().ok()?;
     let (since_epoch, form) = match number {
+        FIRST_UNKNOWN.. => return None,
         FIRST_MILLISECONDS.. => (Duration::from_millis(number), Form::Milliseconds),
         _ if text.contains('.') => (Duration::from_secs(number), Form::FractionalSeconds),
         _ => (Duration::from_secs(number), Form::Seconds),
@@ -69,7 +73,7 @@ fn read_number(text: &str) -> Option<(SystemTime, Form)> {
 }
 
 fn read_rfc3339(text: &str) -> Option<(SystemTime, Form)> {
-    let separator = if text.as_bytes().get(10) == Some(&b' ') { ' ' } else { 'T' };
+    let separator = text.chars().nth(10).filter(|separator| [' ', 't'].contains(separator)).unwrap_or('T');
     let (local, zone, offset) = match text.get(19..).and_then(|rest| rest.find(['+', '-'])) {
         Some(at) => {
             let (local, offset) = text.split_at(19 + at);
@@ -80,7 +84,13 @@ fn read_rfc3339(text: &str) -> Option<(SystemTime, Form)> {
             None => (text, "", 0),
         },
     };
-    let at = humantime::parse_rfc3339_weak(local).ok()?;
+    let local = local.replacen('t', "T", 1);
+    let at = match local.get(..4)?.parse() {
+        // Go stores its zero time, of the year 1, for one that is not known: it is over.
+        Ok(0..1970_u16) => humantime::parse_rfc3339_weak(&format!("2000{}", &local[4..])).map(|_| UNIX_EPOCH),
+        _ => humantime::parse_rfc3339_weak(&local),
+    };
+    let at = at.ok()?;
     let shift = Duration::from_secs(offset.unsigned_abs());
     let at = if offset >= 0 { at.checked_sub(shift) } else { at.checked_add(shift) };
     Some((at?, Form::Rfc3339 { separator, zone }))
@@ -124,6 +134,8 @@ mod tests {
             ("1600000000000", 1_600_000_000, "1700000000000"),
             ("\"1600000000\"", 1_600_000_000, "\"1700000000\""),
             ("\"2020-09-13T12:26:40Z\"", 1_600_000_000, "\"2023-11-14T22:13:20Z\""),
+            ("\"2020-09-13t12:26:40z\"", 1_600_000_000, "\"2023-11-14t22:13:20Z\""),
+            ("\"0001-01-01T00:00:00Z\"", 0, "\"2023-11-14T22:13:20Z\""),
             ("\"2020-09-13 12:26:40\"", 1_600_000_000, "\"2023-11-14 22:13:20\""),
             ("\"2020-09-13T14:26:40+02:00\"", 1_600_000_000, "\"2023-11-14T22:13:20Z\""),
             ("\"2020-09-13T10:56:40-01:30\"", 1_600_000_000, "\"2023-11-14T22:13:20Z\""),
@@ -141,6 +153,8 @@ mod tests {
             "{}",
             "\"2020-09-13T12:26:40+0200\"",
             "99999999999999999999",
+            "1600000000000000",
+            "\"0001-13-01T00:00:00Z\"",
         ] {
             assert_eq!(read(text), None, "{text}");
         }
