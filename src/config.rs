@@ -203,7 +203,7 @@ fn read_at_most(from: impl Read, limit: usize) -> io::Result<Vec<u8>> {
 }
 
 fn proxy(option: Option<Secret>, endpoint: &TokenEndpoint) -> Result<Option<ProxyServer>, Refusal> {
-    let text = |name: &str| variable(name).and_then(|value| value.into_string().ok());
+    let text = |name: &str| Some(variable(name)?.to_string_lossy().into_owned());
     let Some((source, url)) = proxy::choose(option, &text, endpoint) else { return Ok(None) };
     let hint = "such as http://proxy.example:3128 or socks5://127.0.0.1:1080";
     ProxyServer::parse(&url).map(Some).ok_or_else(|| Refusal::usage(source, "not a proxy's URL", hint))

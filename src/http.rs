@@ -10,9 +10,9 @@
 //! system calls, and nothing may stand between the reply's last byte and the draft's fsync.
 //!
 //! An attempt may take all the time there is once the request has left: hanging up early would make
-//! a slow answer a lost one. What comes before has a limit of its own, so that a load balancer
-//! which accepts and then says nothing leaves time for its neighbour. `dial` holds the rest to the
-//! deadline.
+//! a slow answer a lost one. It does not leave too late for an answer (`Times`). Connection and
+//! handshake have a limit of their own, so that a load balancer which accepts and then says nothing
+//! leaves time for its neighbour. `dial` holds the rest to the deadline.
 //!
 //! From that first byte on, signals are held back (`signals`): the answer must not be lost to one.
 //!
@@ -49,7 +49,7 @@ const LARGEST_HEAD: usize = 64 << 10;
 
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
-/// How long an attempt may take until the request leaves.
+/// How long an attempt may take from the first connection until the request leaves.
 const SET_UP: Duration = Duration::from_secs(10);
 
 /// Sends requests to one token endpoint.
@@ -70,6 +70,14 @@ pub struct Network {
     pub roots: Roots,
     /// For mutual TLS.
     pub identity: Option<Identity>,
+}
+
+/// Until when an attempt may take which step.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// The first byte of the request leaves by then, or not at all.
+    pub send_by: Instant,
+    pub answer_by: Instant,
 }
 
 /// An HTTP response, its body read.
@@ -181,7 +189,11 @@ impl ProxyServer {
     pub fn parse(url: &Secret) -> Option<Self> {
         let proxy = ureq::Proxy::new(url.expose()).ok()?;
         use ureq::ProxyProtocol::{Http, Https, Socks5, Socks5h};
-        matches!(proxy.protocol(), Http | Https | Socks5 | Socks5h).then_some(Self(proxy))
+        // Else ureq takes a port that is none for one that was left out.
+        let authority = proxy.uri().authority()?;
+        let is_port_read = authority.port().is_some() || authority.as_str().ends_with(authority.host());
+        let is_spoken = matches!(proxy.protocol(), Http | Https | Socks5 | Socks5h);
+        (is_port_read && is_spoken).then_some(Self(proxy))
     }
 }
 
@@ -197,30 +209,25 @@ impl HttpClient {
         Self { uri: endpoint.uri().clone(), proxy, roots, identity, journal }
     }
 
-    /// Sends one form, and reads the whole answer, until `deadline`.
-    pub fn post(
-        &mut self,
-        authorization: Option<&Secret>,
-        form: &Secret,
-        deadline: Instant,
-    ) -> Result<Response, Failure> {
-        match self.attempt(authorization, form, deadline) {
+    /// Sends one form, and reads the whole answer.
+    pub fn post(&mut self, authorization: Option<&Secret>, form: &Secret, times: Times) -> Result<Response, Failure> {
+        match self.attempt(authorization, form, times) {
             Err(Failure::NotSent(Reason { fault: Fault::Tls(fault), .. }))
                 if fault.is_unknown_issuer() && self.roots.give_way_to_system(self.journal) =>
             {
-                self.attempt(authorization, form, deadline)
+                self.attempt(authorization, form, times)
             }
             outcome => outcome,
         }
     }
 
     #[expect(clippy::disallowed_methods, reason = "the request to the token endpoint carries them")]
-    fn attempt(&self, authorization: Option<&Secret>, form: &Secret, deadline: Instant) -> Result<Response, Failure> {
-        let attempt = Attempt::new(&self.uri, deadline, self.journal);
+    fn attempt(&self, authorization: Option<&Secret>, form: &Secret, times: Times) -> Result<Response, Failure> {
+        let attempt = Attempt::new(&self.uri, times, self.journal);
         if let Some(proxy) = &self.proxy {
             self.journal.step(format_args!("through the proxy {proxy}"));
         }
-        let remaining = deadline.saturating_duration_since(Instant::now());
+        let remaining = times.answer_by.saturating_duration_since(Instant::now());
         let agent = ureq::Agent::with_parts(self.config(remaining), attempt.chain(), attempt.resolver());
         let mut request = agent.post(&self.uri).content_type("application/x-www-form-urlencoded");
         if let Some(authorization) = authorization {

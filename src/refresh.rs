@@ -20,7 +20,7 @@ use std::fmt;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::http::{Failure, HttpClient, OpenConnection, Reason, Response};
+use crate::http::{Failure, HttpClient, OpenConnection, Reason, Response, Times};
 use crate::journal::Journal;
 use crate::oauth::{Body, ErrorResponse, NotOauth, RefreshRequest, TokenResponse, Unanswered, Verdict};
 use crate::signals;
@@ -31,8 +31,9 @@ const REPLAY_WINDOW: Duration = Duration::from_secs(30);
 const MOST_REPLAYS: u32 = 3;
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
-/// A request that leaves just before the deadline would only make an unknown fate.
-const SHORTEST_ATTEMPT: Duration = Duration::from_millis(500);
+/// A request that leaves just before the deadline would only make an unknown fate: so long before it,
+/// or of a short time-out a quarter, none leaves any more. As long again is for the connection.
+const SHORTEST_WAIT: Duration = Duration::from_millis(500);
 
 /// Whether a request whose fate is unknown may be repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,11 +116,14 @@ pub fn refresh(
     deadline: Instant,
     journal: Journal,
 ) -> Result<Refreshed, Box<Unrefreshed>> {
-    let mut course = Course { attempts: 0, first_unknown: None, unknown: 0, deadline };
+    let shortest_wait = SHORTEST_WAIT.min(deadline.saturating_duration_since(Instant::now()) / 4);
+    let mut course = Course { attempts: 0, first_unknown: None, unknown: 0, deadline, shortest_wait };
+    // What a server says tells more than that it could not be reached again.
+    let mut last_word = None;
     loop {
         course.attempts += 1;
         journal.step(format_args!("attempt {}", course.attempts));
-        let (shortfall, answer) = match attempt(client, request, deadline) {
+        let (shortfall, answer) = match attempt(client, request, course.times()) {
             Ok(refreshed) => return Ok(refreshed),
             Err(without_tokens) => *without_tokens,
         };
@@ -138,9 +142,16 @@ pub fn refresh(
         journal.step(format_args!("attempt {} failed: {cause}", course.attempts));
         let Some(wait) = wait else {
             let may_be_spent = course.first_unknown.is_some();
+            let (cause, answer) = match (cause, last_word) {
+                (Cause::NotSent(_), Some(last_word)) => last_word,
+                (cause, _) => (cause, answer),
+            };
             let trace = answer.and_then(|answer| answer.trace);
             return Err(Box::new(Unrefreshed { cause, may_be_spent, attempts: course.attempts, trace }));
         };
+        if answer.is_some() {
+            last_word = Some((cause, answer));
+        }
         journal.step(format_args!("waiting {} ms", wait.as_millis()));
         thread::sleep(wait);
     }
@@ -153,6 +164,7 @@ struct Course {
     first_unknown: Option<Instant>,
     unknown: u32,
     deadline: Instant,
+    shortest_wait: Duration,
 }
 
 impl Course {
@@ -175,21 +187,25 @@ impl Course {
         self.left().filter(|&left| is_allowed && wait <= left).map(|_| wait)
     }
 
-    /// How long another attempt may be put off so that it still has time for an answer and, if it is
-    /// a replay, is still a prompt one.
+    /// How long another attempt may be put off.
     fn left(&self) -> Option<Duration> {
-        let latest = self.deadline.checked_sub(SHORTEST_ATTEMPT)?;
-        let latest = self.first_unknown.map_or(latest, |since| latest.min(since + REPLAY_WINDOW));
-        latest.checked_duration_since(Instant::now())
+        self.times().send_by.checked_sub(self.shortest_wait)?.checked_duration_since(Instant::now())
+    }
+
+    /// A request leaves while there is still time for an answer and, if it is a replay, promptly.
+    fn times(&self) -> Times {
+        let send_by = self.deadline.checked_sub(self.shortest_wait).unwrap_or(self.deadline);
+        let send_by = self.first_unknown.map_or(send_by, |since| send_by.min(since + REPLAY_WINDOW));
+        Times { send_by, answer_by: self.deadline }
     }
 }
 
 fn attempt(
     client: &mut HttpClient,
     request: &RefreshRequest,
-    deadline: Instant,
+    times: Times,
 ) -> Result<Refreshed, Box<(Shortfall, Option<Answer>)>> {
-    let response = client.post(request.authorization(), request.form(), deadline).map_err(|failure| {
+    let response = client.post(request.authorization(), request.form(), times).map_err(|failure| {
         let shortfall = match failure {
             Failure::NotSent(reason) if reason.is_configuration() => Shortfall::Final(Cause::Misconfigured(reason)),
             Failure::NotSent(reason) => Shortfall::NotSent(reason),
@@ -249,7 +265,10 @@ fn error_response(said: Unanswered) -> Option<ErrorResponse> {
 fn read_retry_after(text: &str) -> Option<Duration> {
     match text.trim().parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => Some(httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::now()).unwrap_or_default()),
+        Err(_) => {
+            let left = httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::now());
+            Some(left.map_or(Duration::ZERO, |left| Duration::from_secs(left.as_secs() + 1)))
+        }
     }
 }
 

@@ -32,8 +32,8 @@ pub fn choose(
     VARIABLES.into_iter().find_map(|name| Some((name, Secret::new(variable(name)?))))
 }
 
-/// NO_PROXY as curl reads it: names with all below them, a leading dot or `*.` allowed, addresses,
-/// each with or without a port, and `*`.
+/// NO_PROXY as curl before 7.86 reads it: names with all below them, a leading dot or `*.` allowed,
+/// addresses, but no ranges of them, each with or without a port, and `*`.
 fn is_exempt(list: &str, host: &str, port: u16) -> bool {
     list.split([',', ' ']).map(str::trim).filter(|entry| !entry.is_empty()).any(|entry| {
         let (pattern, its_port) = match entry.rsplit_once(':') {

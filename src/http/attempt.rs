@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use ureq::Timeout;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
@@ -14,6 +15,7 @@ use ureq::unversioned::transport::{
     Transport,
 };
 
+use super::Times;
 use super::dial::Dialer;
 use crate::journal::Journal;
 use crate::signals;
@@ -36,7 +38,7 @@ pub enum Peer {
 
 pub struct Attempt {
     target: Uri,
-    pub deadline: Instant,
+    pub times: Times,
     pub journal: Journal,
     progress: Mutex<Progress>,
 }
@@ -50,9 +52,9 @@ struct Progress {
 }
 
 impl Attempt {
-    pub fn new(target: &Uri, deadline: Instant, journal: Journal) -> Arc<Self> {
+    pub fn new(target: &Uri, times: Times, journal: Journal) -> Arc<Self> {
         let progress = Progress { stage: Stage::Resolving, peer: Peer::Server, is_sent: false, parked: None };
-        Arc::new(Self { target: target.clone(), deadline, journal, progress: Mutex::new(progress) })
+        Arc::new(Self { target: target.clone(), times, journal, progress: Mutex::new(progress) })
     }
 
     pub fn chain(self: &Arc<Self>) -> impl Connector {
@@ -78,6 +80,19 @@ impl Attempt {
     /// Whether the first byte of the request has been handed to the connection.
     pub fn is_sent(&self) -> bool {
         self.progress().is_sent
+    }
+
+    /// From here on the request counts as sent, unless it is too late for that.
+    fn begin_to_send(&self) -> Result<(), ureq::Error> {
+        let mut progress = self.progress();
+        if Instant::now() > self.times.send_by {
+            progress.stage = Stage::Handshaking;
+            return Err(ureq::Error::Timeout(Timeout::SendRequest));
+        }
+        progress.is_sent = true;
+        signals::hold_back();
+        self.journal.step(format_args!("sending the request"));
+        Ok(())
     }
 
     fn reach(&self, stage: Stage, uri: &Uri) {
@@ -188,9 +203,8 @@ impl Transport for Witnessed {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
-        if !std::mem::replace(&mut self.attempt.progress().is_sent, true) {
-            signals::hold_back();
-            self.attempt.journal.step(format_args!("sending the request"));
+        if !self.attempt.is_sent() {
+            self.attempt.begin_to_send()?;
         }
         self.open()?.transmit_output(amount, timeout)
     }

@@ -37,14 +37,14 @@ impl<In: Transport> Connector<In> for Dialer {
         if let Some(connected) = chained {
             return Ok(Some(Either::A(connected)));
         }
-        let by = Instant::now() + left(self.0.deadline, details.timeout)?;
+        let by = Instant::now() + left(self.0.times.answer_by, details.timeout)?;
         let stream = self.dial(details.addrs.to_vec(), by)?;
         stream.set_nodelay(true)?;
         // Below TLS the buffer holds records, else a whole head.
         let input_size = if details.needs_tls() { TLS_RECORD } else { details.config.input_buffer_size() };
         let buffers = LazyBuffers::new(input_size, details.config.output_buffer_size());
         let (writes, reads) = Default::default();
-        Ok(Some(Either::B(Socket { stream, buffers, deadline: self.0.deadline, writes, reads })))
+        Ok(Some(Either::B(Socket { stream, buffers, deadline: self.0.times.answer_by, writes, reads })))
     }
 }
 

@@ -125,6 +125,8 @@ pub enum CertificateFault {
     NotYetValid,
     OtherName,
     WrongUsage,
+    /// One that signs others, such as `openssl req -x509` makes.
+    OfAuthority,
     Revoked,
     Invalid,
 }
@@ -184,6 +186,9 @@ impl TlsFault {
                 "check this machine's clock, then the server's certificate"
             }
             Self::Certificate(CertificateFault::OtherName) => "check the host in the token endpoint's URL",
+            Self::Certificate(CertificateFault::OfAuthority) => {
+                "the server needs one of its own: if self-signed, with basicConstraints=CA:FALSE"
+            }
             Self::Certificate(_) => "the server's operator must replace its certificate",
             Self::Alert(_) => "a server that wants a client certificate gets one by --client-cert and --client-key",
             Self::NotTls => {
@@ -217,6 +222,8 @@ impl CertificateFault {
             E::NotValidForName | E::NotValidForNameContext { .. } => Self::OtherName,
             E::InvalidPurpose | E::InvalidPurposeContext { .. } => Self::WrongUsage,
             E::Revoked => Self::Revoked,
+            // webpki's word, for which rustls has none.
+            E::Other(why) if why.to_string() == "CaUsedAsEndEntity" => Self::OfAuthority,
             _ => Self::Invalid,
         }
     }
@@ -230,6 +237,7 @@ impl fmt::Display for CertificateFault {
             Self::NotYetValid => "it is not valid yet",
             Self::OtherName => "it is for another host",
             Self::WrongUsage => "it is not meant for servers",
+            Self::OfAuthority => "it is that of an authority, not of a server",
             Self::Revoked => "it was revoked",
             Self::Invalid => "it is malformed or badly signed",
         })

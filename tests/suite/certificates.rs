@@ -88,6 +88,7 @@ fn a_certificate_that_will_not_do_is_named_and_nothing_is_sent() {
         (Leaf::NotYetValid, format!("{untrusted} it is not valid yet\n"), "clock"),
         (Leaf::OtherName, format!("{untrusted} it is for another host\n"), "check the host"),
         (Leaf::ForClients, format!("{untrusted} it is not meant for servers\n"), "operator"),
+        (Leaf::OfAuthority, format!("{untrusted} it is that of an authority, not of a server\n"), "CA:FALSE"),
         (Leaf::SelfSigned, format!("{untrusted} its issuer is unknown\n"), "--ca-file"),
         (Leaf::WithoutIntermediate, format!("{untrusted} its issuer is unknown\n"), "intermediate"),
     ];

@@ -16,9 +16,11 @@ use crate::token_server::{Leaf, PATH, Protection, Script, Step, TokenServer};
 use crate::tools;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -380,7 +382,17 @@ fn a_silent_socks_proxy_ends_in_time() {
 
 #[test]
 fn what_is_no_proxy_is_refused_without_being_shown() {
-    for url in ["ftp://u:Canary7@h:1", "socks4://u:Canary7@h:1", "http://", "://Canary7", "u:Canary7 @h"] {
+    let urls = [
+        "ftp://u:Canary7@h:1",
+        "socks4://u:Canary7@h:1",
+        "http://",
+        "://Canary7",
+        "u:Canary7 @h",
+        "http://u:Canary7@127.0.0.1:99999",
+        "http://u:Canary7@127.0.0.1:",
+    ];
+    let not_utf8 = OsStr::from_bytes(b"http://Canary7\xFF:3128");
+    for url in urls.iter().map(OsStr::new).chain([not_utf8]) {
         let server = endpoint();
         let workspace = Workspace::after_login("not-a-proxy");
         let outcome = workspace.program().refreshing_at(&server).environment("HTTPS_PROXY", url).run().expect_exit(64);

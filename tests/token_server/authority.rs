@@ -37,6 +37,8 @@ pub enum Leaf {
     ForClients,
     /// For localhost, by itself.
     SelfSigned,
+    /// For localhost, by itself, to sign others with: what `openssl req -x509` makes.
+    OfAuthority,
     /// For localhost, by an intermediate authority that the server shows as well.
     WithIntermediate,
     /// For localhost, by an intermediate authority that the server keeps to itself.
@@ -187,13 +189,18 @@ impl Authority {
         params.not_before = date_time_ymd(from, 1, 1);
         params.not_after = date_time_ymd(to, 1, 1);
         params.distinguished_name.push(DnType::CommonName, "localhost");
+        if terms.leaf == Leaf::OfAuthority {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
         if terms.leaf == Leaf::ForClients {
             params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         }
         let signed_by =
             |issuer: &Issuer<KeyPair>| params.signed_by(&terms.key, issuer).expect("sign the leaf").der().clone();
         match terms.leaf {
-            Leaf::SelfSigned => vec![params.self_signed(&terms.key).expect("sign itself").der().clone()],
+            Leaf::SelfSigned | Leaf::OfAuthority => {
+                vec![params.self_signed(&terms.key).expect("sign itself").der().clone()]
+            }
             Leaf::WithIntermediate | Leaf::WithoutIntermediate => {
                 let intermediate = authority_params("Intermediate of the tests");
                 let intermediate = CertifiedIssuer::signed_by(intermediate, generate_key(), &self.issuer);
