@@ -63,10 +63,14 @@ impl Error {
         self
     }
 
-    /// The tokens are safe, but standard output did not take what `--print` asked for.
+    /// Standard output did not take what it was to show.
     pub fn of_output(why: &io::Error) -> Self {
         Self::new(Exit::TempFail, "standard output", format!("cannot write: {}", reason(why)))
-            .hint("the token file is safe; run again with --min-ttl to print what it holds")
+    }
+
+    /// The tokens are safe, but standard output did not take what `--print` asked for.
+    pub fn of_printing(why: &io::Error) -> Self {
+        Self::of_output(why).hint("the token file is safe; run again with --min-ttl to print what it holds")
     }
 
     /// A failure to lock, read, draft or commit.
@@ -80,6 +84,11 @@ impl Error {
                         io::ErrorKind::PermissionDenied => "run as a user who may read it",
                         _ => "name the token file as the argument or in DOCUSIGN_TOKEN_FILE; the README says how to get the first",
                     })
+            }
+            E::OnlyDraft { draft } => {
+                let hint = format!("to use them, rename {} to {subject}", draft.display());
+                Self::new(Exit::NoInput, subject, "the token file is gone, but a run that died left its tokens beside it")
+                    .hint(hint)
             }
             E::NotReplaceable { what } => {
                 Self::new(Exit::NoInput, subject, format!("cannot use it as token file: {what}"))
@@ -110,9 +119,10 @@ impl Error {
                 Self::new(Exit::CantCreat, draft.display().to_string(), format!("{doing}: {}", reason(&why)))
                     .hint(cannot_write_hint(&why, &draft))
             }
-            E::ReadOnly => {
-                let clear = format!("nothing was sent; clear the attribute: attrib -r \"{subject}\"");
-                Self::new(Exit::CantCreat, subject, "the token file has the read-only attribute").hint(clear)
+            E::Fixed { remedy } => {
+                let clear = format!("nothing was sent; clear the attribute: {remedy} \"{subject}\"");
+                Self::new(Exit::CantCreat, subject, "the token file has an attribute with which it can't be replaced")
+                    .hint(clear)
             }
             E::MountNotWritable { why } => {
                 Self::new(Exit::CantCreat, subject, format!("mounted by itself and not writable: {}", reason(&why)))
@@ -136,11 +146,19 @@ impl Error {
             E::Superseded { rescue } => Self::new(
                 Exit::IoErr,
                 subject,
-                "refreshed, but not saved: someone else wrote another refresh token meanwhile",
+                "refreshed, but not saved: someone else wrote to the file meanwhile",
             )
             .hint(format!("theirs stays; the tokens of this run are in {}", rescue.display()))
             .hint("keep the one that works and delete the other file"),
         }
+    }
+
+    /// The server knows the refresh token for dead, and by now the file holds another one, which has
+    /// not been asked for yet.
+    pub fn of_other_login(settings: &Settings) -> Self {
+        let subject = settings.token_file.display().to_string();
+        Self::new(Exit::TempFail, subject, "not refreshed: someone wrote another login meanwhile")
+            .hint("run again: that one is asked for then")
     }
 
     /// A refresh that brought no tokens.
@@ -253,6 +271,9 @@ fn reauthorization_hints(settings: &Settings) -> Vec<String> {
     ]
 }
 
+/// "Operation not permitted": not what a mode forbids, but what only an owner or root may do.
+const EPERM: i32 = 1;
+
 fn cannot_write_hint(why: &io::Error, path: &Path) -> String {
     let directory = path.parent().unwrap_or(Path::new("/")).display();
     match why.kind() {
@@ -262,8 +283,15 @@ fn cannot_write_hint(why: &io::Error, path: &Path) -> String {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             format!("nothing was sent; make room in {directory}")
         }
+        io::ErrorKind::FileTooLarge => "nothing was sent; raise the limit for a file's size (ulimit -f)".to_owned(),
+        io::ErrorKind::PermissionDenied if why.raw_os_error() == Some(EPERM) => {
+            "nothing was sent; owner and group of the token file must be this user's own: chown or chgrp it".to_owned()
+        }
         io::ErrorKind::PermissionDenied => {
-            format!("nothing was sent; run as the token file's owner, who must have the right to write in {directory}")
+            format!(
+                "nothing was sent; run as the token file's owner, who must have the right to write in {directory}, and \
+                 own this file if it is there"
+            )
         }
         _ => "nothing was sent".to_owned(),
     }

@@ -58,10 +58,13 @@ use report::{Ending, Outcome};
 use token_file::{Recovery, TokenFile};
 use token_set::TokenSet;
 
+const VERSION: &str = concat!("docusign-refresh ", env!("CARGO_PKG_VERSION"), "\n");
+
 fn main() -> ExitCode {
     #[cfg(all(target_os = "linux", target_env = "gnu", target_feature = "crt-static"))]
     static_glibc::use_files_and_dns();
     signals::let_end_first_process();
+    signals::let_large_writes_fail();
     match command() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -73,8 +76,8 @@ fn main() -> ExitCode {
 
 fn command() -> Result<(), Error> {
     let typed = match cli::parse(env::args_os().skip(1))? {
-        Command::Help => return print(&help()),
-        Command::Version => return print(concat!("docusign-refresh ", env!("CARGO_PKG_VERSION"), "\n")),
+        Command::Help => return print(&help()).map_err(|why| Error::of_output(&why)),
+        Command::Version => return print(VERSION).map_err(|why| Error::of_output(&why)),
         Command::Run(typed) => typed,
     };
     let verbosity = typed.verbosity;
@@ -82,7 +85,8 @@ fn command() -> Result<(), Error> {
     let speaker = Speaker { verbosity, token_file: &settings.token_file };
     let ending = run(&settings, network, &speaker)?;
     speaker.tell(format_args!("{}", ending.outcome));
-    settings.print.map_or(Ok(()), |what| print(&report::printed(what, &ending, &settings)))
+    let Some(what) = settings.print else { return Ok(()) };
+    print(&report::printed(what, &ending, &settings)).map_err(|why| Error::of_printing(&why))
 }
 
 fn help() -> String {
@@ -104,7 +108,7 @@ fn run(settings: &Settings, network: Network, speaker: &Speaker<'_>) -> Result<E
     let recovery = locked.recover().map_err(in_file)?;
     let stored = locked.read().map_err(in_file)?;
     match recovery {
-        Recovery::Nothing if seen.is_some_and(|seen| !seen.has_tokens_of(&stored)) => {
+        Recovery::Nothing if seen.is_some_and(|seen| is_refreshed(&stored, &seen)) => {
             return Ok(Ending { outcome: Outcome::AnotherRun, stored });
         }
         Recovery::Nothing => {}
@@ -131,7 +135,10 @@ fn run(settings: &Settings, network: Network, speaker: &Speaker<'_>) -> Result<E
             signals::let_through();
             return match locked.read() {
                 Ok(now) if unrefreshed.is_dead_token() && !now.has_tokens_of(&stored) => {
-                    Ok(Ending { outcome: Outcome::AnotherRun, stored: now })
+                    match is_refreshed(&now, &stored) {
+                        true => Ok(Ending { outcome: Outcome::AnotherRun, stored: now }),
+                        false => Err(Error::of_other_login(settings)),
+                    }
                 }
                 _ => Err(Error::of_refresh(settings, &unrefreshed)),
             };
@@ -140,7 +147,9 @@ fn run(settings: &Settings, network: Network, speaker: &Speaker<'_>) -> Result<E
 
     let Refreshed { response, connection, answer } = refreshed;
     let commit = draft.commit(&stored, |stored| stored.refreshed(&response, requested_at));
-    signals::let_through();
+    if commit.is_ok() {
+        signals::let_through();
+    } // else the user first learns where the tokens are
     // This process is about to end, which closes it with fewer system calls.
     mem::forget(connection);
     journal.step(format_args!("{answer}"));
@@ -155,6 +164,14 @@ fn run(settings: &Settings, network: Network, speaker: &Speaker<'_>) -> Result<E
     let is_rotated = !commit.stored.refresh_token().is_same(stored.refresh_token());
     let outcome = Outcome::Refreshed { lifetime: response.expires_in, is_rotated };
     Ok(Ending { outcome, stored: commit.stored })
+}
+
+/// Whether someone stored other tokens since `before`, and with them an access token to use. What was
+/// written of its end, and is over, counts only if it was written anew: not every answer tells.
+fn is_refreshed(now: &TokenSet, before: &TokenSet) -> bool {
+    let end = now.expires_at().filter(|_| now.expires_at() != before.expires_at());
+    let is_over = end.is_some_and(|end| end <= SystemTime::now());
+    !now.has_tokens_of(before) && now.access_token().is_some() && !is_over
 }
 
 /// How long the stored access token still lives, if that is at least `min_ttl`.
@@ -194,9 +211,10 @@ impl Speaker<'_> {
 }
 
 /// Writes to standard output, whole or with an error.
-fn print(text: &str) -> Result<(), Error> {
+fn print(text: &str) -> io::Result<()> {
     let mut output = io::stdout().lock();
-    output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(|why| Error::of_output(&why))
+    output.write_all(text.as_bytes())?;
+    output.flush()
 }
 
 /// Writes to standard error. Where that fails there is nobody left to tell.

@@ -1,7 +1,7 @@
 //! Signals that would end or stop the process between the sending of a request and the safe storage
 //! of its answer wait until that is over. The kernel keeps them: the mask is lifted, and they act.
 //!
-//! The time that they wait is bounded by `--timeout`. SIGKILL and SIGQUIT are not held back.
+//! The time that they wait is bounded by `--timeout` and what the disk then takes. SIGKILL and SIGQUIT are not held back.
 //!
 //! Windows tells of Ctrl-C, Ctrl-Break and a closed console on a thread of its own: that thread
 //! waits. A closed console is granted five seconds by Windows; the end of a scheduled task by force
@@ -35,6 +35,17 @@ extern "C" fn end_by(signal: libc::c_int) {
 
 #[cfg(windows)]
 pub fn let_end_first_process() {}
+
+/// A write that would pass the user's limit for a file's size (ulimit -f) fails, as it does on a full
+/// disk, instead of ending this process.
+#[cfg(unix)]
+pub fn let_large_writes_fail() {
+    // SAFETY: no handler is called for a signal that is ignored.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
+#[cfg(windows)]
+pub fn let_large_writes_fail() {}
 
 /// Holds back SIGINT, SIGTERM, SIGHUP and SIGTSTP from now on. Doing it twice is doing it once.
 #[cfg(unix)]

@@ -113,6 +113,10 @@ pub enum Error {
     Unreadable {
         why: io::Error,
     },
+    /// TOKENS is gone; `draft` holds the tokens of a run that died.
+    OnlyDraft {
+        draft: PathBuf,
+    },
     /// Not a file that a rename can replace.
     NotReplaceable {
         what: &'static str,
@@ -131,8 +135,10 @@ pub enum Error {
         doing: &'static str,
         why: io::Error,
     },
-    /// TOKENS has Windows' read-only attribute.
-    ReadOnly,
+    /// TOKENS has an attribute with which nothing can replace it.
+    Fixed {
+        remedy: &'static str,
+    },
     /// TOKENS is mounted by itself, and can't be written.
     MountNotWritable {
         why: io::Error,
@@ -160,7 +166,7 @@ impl TokenFile {
         if protection::is_device(given) {
             return Err(Error::NotReplaceable { what: "a device, not a file that can be replaced" });
         }
-        let path = retried(|| protection::resolve(given)).map_err(|why| Error::Unreadable { why })?;
+        let path = retried(|| protection::resolve(given)).map_err(|why| Self::unresolved(given, why))?;
         let metadata = retried(|| fs::metadata(&path)).map_err(|why| Error::Unreadable { why })?;
         if metadata.is_dir() {
             return Err(Error::NotReplaceable { what: "a directory, not a file" });
@@ -174,6 +180,15 @@ impl TokenFile {
             });
         }
         Ok(Self { path })
+    }
+
+    fn unresolved(given: &Path, why: io::Error) -> Error {
+        let draft = Self { path: given.to_owned() }.beside(".new");
+        let is_complete = |bytes: &[u8]| TokenSet::parse_of_any_size(without_blanks(bytes)).is_ok();
+        match draft_at(&draft) {
+            Ok(Some(left)) if why.kind() == io::ErrorKind::NotFound && is_complete(&left) => Error::OnlyDraft { draft },
+            _ => Error::Unreadable { why },
+        }
     }
 
     /// Reads without a lock, as any reader may.
@@ -277,11 +292,11 @@ impl LockedTokenFile {
     /// Deals with the draft that a dead run left.
     pub fn recover(&self) -> Result<Recovery, Error> {
         let path = self.file.beside(".new");
+        self.take_second().map_err(self.draft_failed("cannot take the second draft of an earlier run"))?;
         let Some(draft) = draft_at(&path).map_err(self.draft_failed("cannot read the draft of an earlier run"))? else {
             return Ok(Recovery::Nothing);
         };
-        let again = self.draft_again().map_err(self.draft_failed("cannot take the second draft of an earlier run"))?;
-        let recovery = self.recover_from(again.as_deref().unwrap_or(without_blanks(&draft)))?;
+        let recovery = self.recover_from(without_blanks(&draft))?;
         // Without a draft it says nothing.
         let _ = self.forget();
         Ok(recovery)
@@ -291,17 +306,16 @@ impl LockedTokenFile {
         move |why| Error::DraftFailed { draft: self.file.beside(".new"), doing, why }
     }
 
-    /// What a run that wrote its draft a second time could still make of it: if complete, it is the
-    /// draft now.
-    fn draft_again(&self) -> io::Result<Option<Vec<u8>>> {
+    /// The second draft of a run that wrote one, if complete, takes the first one's place.
+    fn take_second(&self) -> io::Result<()> {
         let path = self.file.beside(".new.again");
-        let Some(bytes) = draft_at(&path)? else { return Ok(None) };
+        let Some(bytes) = draft_at(&path)? else { return Ok(()) };
         if TokenSet::parse_of_any_size(&bytes).is_err() {
-            retried(|| fs::remove_file(&path))?;
-            return Ok(None);
+            return retried(|| fs::remove_file(&path));
         }
-        retried(|| fs::rename(&path, self.file.beside(".new")))?;
-        Ok(Some(bytes))
+        // The run may have died before it synced this one; the first one may be on the disk.
+        retried(|| protection::sync(&path))?;
+        retried(|| fs::rename(&path, self.file.beside(".new")))
     }
 
     fn recover_from(&self, content: &[u8]) -> Result<Recovery, Error> {
@@ -337,23 +351,46 @@ impl LockedTokenFile {
 
     /// Copies what stands in TOKENS and is no token file, but someone's.
     fn keep_text(&self) -> io::Result<PathBuf> {
-        let (tokens, rescue) = (&self.file.path, self.file.rescue_path());
-        let replaced = fs::metadata(tokens)?;
-        let mut copy = protection::create_draft(&rescue, tokens, &replaced)?;
-        protection::copy(tokens, &replaced, &copy)?;
-        copy.write_all(&read_up_to(tokens, usize::MAX)?)?;
-        retried(|| copy.sync_all())?;
+        let rescue = self.file.rescue_path();
+        self.write_beside(&rescue, &read_up_to(&self.file.path, usize::MAX)?)?;
         Ok(rescue)
     }
 
-    fn promote_recovered(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        // The run may have died before it cut or synced the draft.
-        let file = OpenOptions::new().write(true).open(path)?;
-        retried(|| file.set_len(content.len() as u64))?;
+    /// Makes a file that is protected as TOKENS is, and synced.
+    fn write_beside(&self, path: &Path, content: &[u8]) -> io::Result<File> {
+        let tokens = &self.file.path;
+        let replaced = fs::metadata(tokens)?;
+        let mut file = retried(|| protection::create_draft(path, tokens, &replaced))?;
+        protection::copy(tokens, &replaced, &file)?;
+        file.write_all(content)?;
         retried(|| file.sync_all())?;
+        Ok(file)
+    }
+
+    fn promote_recovered(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let file = match self.cut(path, content.len()) {
+            // It has the mode of TOKENS, which may let nobody write, not even its owner.
+            Err(why) if why.kind() == io::ErrorKind::PermissionDenied => {
+                let again = self.file.beside(".new.again");
+                let file = self.write_beside(&again, content)?;
+                retried(|| fs::rename(&again, path))?;
+                file
+            }
+            cut => cut?,
+        };
         let directory = protection::Directory::open(self.file.directory())?;
         self.promote(path, &Secret::new(String::from_utf8_lossy(content)))?;
-        directory.sync(&file)
+        // Who forgets the new name in a power cut still has the draft's.
+        let _ = directory.sync(&file);
+        Ok(())
+    }
+
+    /// What a run did not come to that died after it had written its draft.
+    fn cut(&self, draft: &Path, length: usize) -> io::Result<File> {
+        let file = retried(|| OpenOptions::new().write(true).open(draft))?;
+        retried(|| file.set_len(length as u64))?;
+        retried(|| file.sync_all())?;
+        Ok(file)
     }
 
     /// Puts a complete draft in TOKENS's place.
@@ -392,8 +429,9 @@ impl LockedTokenFile {
     pub fn draft(&self, stored: &TokenSet, largest_reply: usize) -> Result<Draft<'_>, Error> {
         let path = self.file.beside(".new");
         let tokens = retried(|| fs::metadata(&self.file.path)).map_err(|why| Error::Unreadable { why })?;
-        if protection::is_read_only(&tokens) {
-            return Err(Error::ReadOnly);
+        let is_fixed = retried(|| protection::is_fixed(&self.file.path, &tokens));
+        if is_fixed.map_err(|why| Error::Unreadable { why })? {
+            return Err(Error::Fixed { remedy: protection::MAKE_REPLACEABLE });
         }
         let directory = protection::Directory::open(self.file.directory())
             .map_err(self.draft_failed("cannot open its directory"))?;
@@ -409,7 +447,7 @@ impl LockedTokenFile {
             .map_err(self.draft_failed("cannot give the draft the owner and mode of the token file"))?;
         draft.fill(size).map_err(self.draft_failed("cannot reserve space in the draft"))?;
         let noted = self.note(&fingerprint(stored.refresh_token()));
-        noted.map_err(|why| Error::LockFailed { lock: self.file.beside(".lock"), why })?;
+        noted.map_err(self.draft_failed("cannot note in the lock file which refresh token it replaces"))?;
         // Or else a power cut may forget the draft's name, whatever it holds by then.
         draft.directory.sync(&draft.file).map_err(self.draft_failed("cannot sync its directory"))?;
         Ok(draft)
@@ -456,11 +494,10 @@ impl Draft<'_> {
                 self.take_again()?;
             }
             Ok(_) => {}
-            Err(Error::NotATokenFile(_)) => return Err(self.set_aside()),
             // Deleted meanwhile: there is nothing of anyone's to keep.
             Err(Error::Unreadable { why }) if why.kind() == io::ErrorKind::NotFound => {}
             Err(Error::Unreadable { why }) => return Err(self.not_saved("cannot read the token file again")(why)),
-            Err(other) => return Err(other),
+            Err(_) => return Err(self.set_aside()),
         }
         let promoted = self.locked.promote(&self.path, &content);
         let mut warning = promoted.map_err(self.not_saved("cannot replace the token file"))?;
@@ -482,7 +519,7 @@ impl Draft<'_> {
     /// Writes a second draft, complete before it takes the first one's place.
     fn write_again(&mut self, content: &Secret) -> io::Result<()> {
         let tokens = &self.locked.file.path;
-        self.file = protection::create_draft(&self.path_again(), tokens, &self.replaced)?;
+        self.file = retried(|| protection::create_draft(&self.path_again(), tokens, &self.replaced))?;
         protection::copy(tokens, &self.replaced, &self.file)?;
         self.complete(content)
     }

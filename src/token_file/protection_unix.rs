@@ -1,5 +1,6 @@
 //! What keeps others out, on Unix: owner, group and mode. The draft has those of the token file
 //! before it holds a token; ACLs and extended attributes are not carried over.
+#![cfg_attr(target_os = "linux", expect(unsafe_code, reason = "std knows no attributes of ext4 and others"))]
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io;
@@ -45,6 +46,11 @@ pub fn create_draft(path: &Path, _tokens: &Path, _metadata: &Metadata) -> io::Re
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
+/// Makes a file's content durable.
+pub fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
 /// Writes over the beginning of a file, wherever it was read or written before.
 pub fn write_at_start(file: &File, bytes: &[u8]) -> io::Result<()> {
     file.write_all_at(bytes, 0)
@@ -87,9 +93,27 @@ pub fn has_other_names(_tokens: &Path, metadata: &Metadata) -> bool {
     metadata.nlink() > 1
 }
 
-/// Modes say who may write into a file, not whether a rename may replace it.
-pub fn is_read_only(_tokens: &Metadata) -> bool {
-    false
+/// What takes the attribute away with which a file can't be replaced.
+pub const MAKE_REPLACEABLE: &str = "chattr -i -a";
+
+/// Whether that attribute is set: immutable, or append-only. Modes say who may write into a file, not
+/// whether a rename may replace it.
+#[cfg(target_os = "linux")]
+pub fn is_fixed(tokens: &Path, _metadata: &Metadata) -> io::Result<bool> {
+    use std::os::fd::AsRawFd as _;
+    const IMMUTABLE: libc::c_int = 0x10;
+    const APPEND_ONLY: libc::c_int = 0x20;
+    let file = File::open(tokens)?;
+    let mut flags = 0 as libc::c_int;
+    // SAFETY: the descriptor is open as long as `file`, and the request writes one int, whatever its
+    // definition says (ioctl_iflags(2)). Where a file system knows no flags they stay zero.
+    unsafe { libc::ioctl(file.as_raw_fd(), libc::FS_IOC_GETFLAGS, &raw mut flags) };
+    Ok(flags & (IMMUTABLE | APPEND_ONLY) != 0)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn is_fixed(_tokens: &Path, _metadata: &Metadata) -> io::Result<bool> {
+    Ok(false)
 }
 
 /// No failure passes by itself here.

@@ -114,6 +114,11 @@ fn create(path: &Path, access: u32, dacl: &Descriptor, attributes: u32) -> io::R
     Ok(unsafe { File::from_raw_handle(handle) })
 }
 
+/// Makes a file's content durable.
+pub fn sync(path: &Path) -> io::Result<()> {
+    OpenOptions::new().write(true).open(path)?.sync_all()
+}
+
 /// Writes over the beginning of a file, wherever it was read or written before.
 pub fn write_at_start(mut file: &File, bytes: &[u8]) -> io::Result<()> {
     file.rewind()?;
@@ -199,9 +204,12 @@ pub fn has_other_names(tokens: &Path, _metadata: &Metadata) -> bool {
     is_done != 0 && information.nNumberOfLinks > 1
 }
 
-/// Whether the attribute is set with which a file can't be replaced.
-pub fn is_read_only(metadata: &Metadata) -> bool {
-    metadata.file_attributes() & file_system::FILE_ATTRIBUTE_READONLY != 0
+/// What takes the attribute away with which a file can't be replaced.
+pub const MAKE_REPLACEABLE: &str = "attrib -r";
+
+/// Whether that attribute is set: read-only.
+pub fn is_fixed(_tokens: &Path, metadata: &Metadata) -> io::Result<bool> {
+    Ok(metadata.file_attributes() & file_system::FILE_ATTRIBUTE_READONLY != 0)
 }
 
 /// Whether a scanner, an indexer or a reader may be the reason: access denied (5), sharing violation

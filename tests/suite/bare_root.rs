@@ -14,7 +14,7 @@ use crate::tools;
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::{PermissionsExt as _, chown};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -33,6 +33,13 @@ fn serve(rotation: &Rotation) -> TokenServer {
     kit::serve(Script::always(rotation.step()))
 }
 
+/// Copies a program in a process of its own: while this one has the copy open for writing, whatever it
+/// starts meanwhile has, too, and the kernel runs no such file (ETXTBSY).
+fn copy_to_run(program: &Path, copy: &Path) {
+    let status = Command::new("/bin/cp").args([program, copy]).status().expect("start cp");
+    assert!(status.success(), "cp {}: {status}", program.display());
+}
+
 impl BareRoot {
     /// None where a root can't be changed.
     fn new(name: &str) -> Option<BareRoot> {
@@ -42,7 +49,7 @@ impl BareRoot {
         let mut workspace = Workspace::new(name);
         workspace.give("tokens/docusign.json", rotation.first_token_file());
         let root = BareRoot { workspace, chroot, server, rotation };
-        fs::copy(kit::binary(), root.path("docusign-refresh")).expect("copy the program");
+        copy_to_run(kit::binary(), &root.path("docusign-refresh"));
         fs::copy(root.workspace.ca_file(), root.path("ca.pem")).expect("copy the CA file");
         fs::set_permissions(root.path(""), Permissions::from_mode(0o755)).expect("open the root to everyone");
         Some(root)
@@ -233,6 +240,19 @@ fn output_that_nobody_takes_costs_no_token() {
         let message = String::from_utf8_lossy(&output.stderr);
         assert!(message.contains("docusign-refresh: standard output: cannot write: "), "{name}: {message}");
         assert!(message.contains("\nhint: the token file is safe"), "{name}: {message}");
+    }
+}
+
+/// Where nothing was done, there is nothing to say of tokens.
+#[test]
+fn a_help_that_nobody_takes_is_a_failure() {
+    for option in ["--help", "--version"] {
+        let full = File::options().write(true).open("/dev/full").expect("open /dev/full");
+        let output = Command::new(kit::binary()).arg(option).stdout(full).output().expect("start the program");
+        expect_exit(&output, 75);
+        let message = String::from_utf8_lossy(&output.stderr);
+        let wanted = "docusign-refresh: standard output: cannot write: no space left on device (os error 28)\n";
+        assert_eq!(message, wanted);
     }
 }
 

@@ -18,7 +18,7 @@
 
 use crate::kit::TOKEN_FILE;
 use crate::needs::Need;
-use crate::scene::{DRAFT, Footing, LOCK, Scene};
+use crate::scene::{AGAIN, DRAFT, Footing, LOCK, Scene};
 use crate::strace::{self, Call, Injection};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -107,8 +107,13 @@ enum Place {
 }
 
 fn place(call: &Call) -> Place {
-    let places =
-        [(DRAFT, Place::Draft), (LOCK, Place::Lock), (TOKEN_FILE, Place::TokenFile), ("ca.pem", Place::Certificate)];
+    let places = [
+        (DRAFT, Place::Draft),
+        (AGAIN, Place::Draft),
+        (LOCK, Place::Lock),
+        (TOKEN_FILE, Place::TokenFile),
+        ("ca.pem", Place::Certificate),
+    ];
     match places.into_iter().find(|(file, _)| call.is_on(file)) {
         Some((_, place)) => place,
         None if call.name == "getcwd" => Place::TokenFile,
@@ -328,6 +333,48 @@ fn a_disk_that_goes_on_failing_loses_only_what_no_file_takes() {
     assert!(tally.count(Wanted::NothingSpent(73)) >= 3 * REASONS.len());
     assert!(tally.count(Wanted::Drafted) >= 3 * REASONS.len());
     assert_eq!(tally.count(Wanted::Unsaved), REASONS.len());
+}
+
+/// The first run died before its rename, and in the second one a call fails. That one refreshes again, or
+/// says why not; the third finds whatever tokens the server gave out last.
+#[test]
+fn while_a_run_recovers_a_call_that_fails_loses_nothing() {
+    if !Need::Strace.is_met() {
+        return;
+    }
+    let tally: Mutex<BTreeMap<Option<i32>, usize>> = Mutex::default();
+    let fail = |name: &str, n: usize| {
+        let mut scene = Scene::new("failed-twice", Footing::Plain).died_at("rename", 1);
+        let words = strace::words(&scene.log(), Some(&Injection::fail(name, n, "EIO")));
+        let (outcome, trace) = strace::run(scene.program_under(words), &scene.log());
+        let failed = &trace.calls[trace.position(Call::is_injected)?];
+        scene.settle();
+        let what = |fault: &str| outcome.report(&[format!("{failed}"), fault.to_owned(), trace.report()]);
+        let code = outcome.status.code();
+        assert!(matches!(code, Some(0 | 66 | 73 | 74)), "{}", what("another exit code"));
+        if outcome.stderr().contains("of an earlier run:") {
+            assert!(outcome.files.contains_key(DRAFT), "{}", what("the draft that it speaks of is gone"));
+        }
+        scene.program().run().expect_exit(0);
+        scene.settle();
+        let end = (scene.stored(), scene.rotation.reuses(), scene.litter());
+        assert_eq!(end, (Some(scene.rotation.refreshes()), 0, vec![]), "{}", what("the next run"));
+        *tally.lock().expect("no thread panicked").entry(code).or_default() += 1;
+        Some(())
+    };
+    let names = Mutex::new(made(Footing::Plain, &ON_FILES));
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                while let Some(name) = { names.lock().expect("no thread panicked").pop() } {
+                    (1..).map_while(|n| fail(name, n)).for_each(drop);
+                }
+            });
+        }
+    });
+    println!("each call on a file while recovering, once: {tally:?}");
+    let tally = tally.into_inner().expect("no thread panicked");
+    assert!([Some(0), Some(66), Some(73), Some(74)].iter().all(|code| tally.get(code) > Some(&2)), "{tally:?}");
 }
 
 #[test]

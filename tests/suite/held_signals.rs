@@ -8,7 +8,8 @@
 
 use crate::kit;
 use crate::needs::{Need, own_mounts};
-use crate::scene::{Footing, Scene};
+use crate::scene::{DRAFT, Footing, Scene};
+use crate::strace::{self, Injection};
 use crate::token_server::{Script, Step};
 use std::ffi::OsString;
 use std::fs;
@@ -92,6 +93,20 @@ fn a_signal_to_end_waits_until_the_answer_is_safe() {
         assert_eq!((scene.stored(), scene.litter()), (Some(1), vec![]), "{}", outcome.report(&[]));
         println!("SIG{signal}: stored, then {}", outcome.status);
     }
+}
+
+/// Where the tokens could not be put in place, the user learns where they are, whoever wants an end.
+#[test]
+fn a_failure_to_store_the_answer_is_told_all_the_same() {
+    if !Need::Strace.is_met() {
+        return;
+    }
+    let mut scene = signalled("TERM", 15);
+    let words = strace::words(&scene.log(), Some(&Injection::fail("rename", 1, "EIO")));
+    let outcome = scene.program_under(words).run().expect_exit(74);
+    assert_eq!(scene.settle().requests.len(), 1);
+    assert!(outcome.stderr().contains(DRAFT), "{}", outcome.report(&[]));
+    assert_eq!(scene.refreshes_behind(&outcome.files[DRAFT]), Some(1));
 }
 
 #[test]

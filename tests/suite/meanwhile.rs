@@ -9,6 +9,9 @@ use crate::token_server::{Rotation, Script, Step, json_reply};
 use std::fs::{self, File, TryLockError};
 use std::sync::mpsc::channel;
 
+/// What a human stores who has only this much.
+const LOGIN: &str = r#"{"refresh_token": "Canary7-theirs-too"}"#;
+
 const THEIRS: &str = r#"{"access_token": "Canary7-theirs", "refresh_token": "Canary7-theirs-too"}"#;
 
 fn stored_refresh_token(workspace: &Workspace) -> String {
@@ -135,6 +138,48 @@ fn a_refusal_of_a_token_that_someone_else_has_replaced_is_no_failure() {
     assert_eq!(outcome.files[TOKEN_FILE], THEIRS.as_bytes());
 }
 
+/// A human stores no more than the new refresh token. It is not what the server refused.
+#[test]
+fn a_refusal_of_a_token_that_a_login_has_replaced_says_to_run_again() {
+    let mut workspace = Workspace::new("login-won");
+    workspace.give(TOKEN_FILE, rotation().first_token_file());
+    let tokens = workspace.path(TOKEN_FILE);
+    let refusal = Step::reply(json_reply("400 Bad Request", r#"{"error":"invalid_grant"}"#));
+    let step = refusal.on_request(move |_| fs::write(&tokens, LOGIN).expect("log in"));
+    let server = serve(Script::once([step]));
+    let outcome = workspace.program().refreshing_at(&server).args(["--print", "header"]).run().expect_exit(75);
+    server.finish();
+    assert_eq!((outcome.stdout().as_str(), &outcome.files[TOKEN_FILE]), ("", &LOGIN.as_bytes().to_vec()));
+    let wanted = "someone wrote another login meanwhile\nhint: run again";
+    assert!(outcome.stderr().contains(wanted), "{}", outcome.report(&[]));
+}
+
+/// Who waits for the lock and finds other tokens then need not ask, if there is one to use.
+#[cfg(unix)]
+#[test]
+fn a_login_while_a_run_waits_is_refreshed_unless_its_access_token_will_do() {
+    let dead = r#"{"access_token": "Canary7-old", "refresh_token": "Canary7-theirs-too", "expires_at": 1}"#;
+    for (stored, requests) in [(LOGIN, 1), (dead, 1), (THEIRS, 0)] {
+        let mut workspace = Workspace::new("login-while-waiting");
+        workspace.give(TOKEN_FILE, rotation().first_token_file());
+        let lock = File::create(workspace.path("docusign.json.lock")).expect("make the lock file");
+        lock.lock().expect("lock it");
+        let server = serve(Script::always(Step::reply(json_reply("200 OK", r#"{"access_token":"Canary7-new"}"#))));
+        let program = workspace.program().refreshing_at(&server).args(["--verbose", "--print", "access-token"]);
+        let running = program.start();
+        running.await_stderr(&["waiting for another run's lock"]).expect("it waits");
+        fs::write(workspace.path(TOKEN_FILE), stored).expect("log in");
+        lock.unlock().expect("unlock it");
+        let outcome = running.wait().expect_exit(0);
+        let record = server.finish();
+        assert_eq!(record.requests.len(), requests, "{}", outcome.report(&[]));
+        let sent = record.requests.first().and_then(|request| request.parameter("refresh_token"));
+        assert!(sent.is_none_or(|sent| sent == "Canary7-theirs-too"), "{}", outcome.report(&[]));
+        let printed = if requests == 1 { "Canary7-new\n" } else { "Canary7-theirs\n" };
+        assert_eq!(outcome.stdout(), printed);
+    }
+}
+
 #[test]
 fn a_lock_that_stays_busy_ends_the_run_before_the_request() {
     let rotation = rotation();
@@ -174,7 +219,7 @@ fn a_run_killed_before_the_answer_harms_nothing_that_was_stored() {
     assert_eq!(server.finish().requests.len(), 2);
 }
 
-/// `ulimit -f 0` is a disk on which every byte is one too many.
+/// `ulimit -f 0` is a disk on which every byte is one too many: the kernel's signal for that ends nobody.
 #[cfg(unix)]
 #[test]
 fn a_full_disk_is_found_before_the_token_is_spent() {
@@ -184,9 +229,10 @@ fn a_full_disk_is_found_before_the_token_is_spent() {
     let outcome = workspace
         .program()
         .refreshing_at(&server)
-        .under(["/bin/sh", "-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\""])
+        .under(["/bin/sh", "-c", "ulimit -f 0; exec \"$0\" \"$@\""])
         .run()
         .expect_exit(73);
     assert_eq!(server.finish().connections, 0);
     assert_eq!(outcome.files[TOKEN_FILE], rotation().first_token_file().as_bytes());
+    assert!(outcome.stderr().contains("(ulimit -f)"), "{}", outcome.report(&[]));
 }

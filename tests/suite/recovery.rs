@@ -6,29 +6,15 @@
 //! earlier is removed. What is no file, where the draft or the lock should be, is never followed.
 
 use crate::kit::{self, TOKEN_FILE};
-use crate::needs::Need;
-use crate::scene::{DRAFT, Footing, LOCK, Scene};
+use crate::needs::{self, Need};
+use crate::scene::{AGAIN, DRAFT, Footing, LOCK, Scene};
 use crate::strace::{self, Injection};
-use std::fs::{self, File};
-use std::os::unix::fs::{MetadataExt as _, symlink};
-use std::os::unix::process::ExitStatusExt as _;
+use std::ffi::OsString;
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::time::{Duration, SystemTime};
 
-/// A draft that was written a second time.
-const AGAIN: &str = "docusign.json.new.again";
-
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
-
-/// A scene whose first run was killed at this call, with the server's answer in its draft.
-fn died_at(scene: Scene, name: &str, n: usize) -> Scene {
-    let mut scene = scene;
-    let words = strace::words(&scene.log(), Some(&Injection::kill(name, n)));
-    let (outcome, trace) = strace::run(scene.program_under(words), &scene.log());
-    assert_eq!(outcome.status.signal(), Some(9), "{}", trace.report());
-    scene.settle();
-    assert_eq!((scene.stored(), scene.rotation.refreshes()), (Some(0), 1), "{}", trace.report());
-    scene
-}
 
 fn date(scene: &Scene, file: &str, to: SystemTime) {
     let file = File::options().write(true).open(scene.workspace.path(file)).expect("open it");
@@ -61,23 +47,23 @@ fn a_complete_draft_is_promoted_whatever_clocks_say() {
         return;
     }
     let scene = || Scene::new("promoted", Footing::Plain);
-    expect_promotion(died_at(scene(), "rename", 1));
+    expect_promotion(scene().died_at("rename", 1));
 
     // The sync was not even begun, nor the blanks cut off.
-    let scene_with_blanks = died_at(scene(), "ftruncate", 1);
+    let scene_with_blanks = scene().died_at("ftruncate", 1);
     assert!(scene_with_blanks.workspace.read(DRAFT).ends_with(b"\n\n\n\n\n\n\n\n"));
     expect_promotion(scene_with_blanks);
 
     // When the token file was written, the clock was wrong; or the draft's was.
     let from_the_future = scene();
     date(&from_the_future, TOKEN_FILE, SystemTime::now() + YEAR);
-    expect_promotion(died_at(from_the_future, "rename", 1));
-    let old_draft = died_at(scene(), "rename", 1);
+    expect_promotion(from_the_future.died_at("rename", 1));
+    let old_draft = scene().died_at("rename", 1);
     date(&old_draft, DRAFT, SystemTime::now() - YEAR);
     expect_promotion(old_draft);
 
     // A human looked at both, and saved the token file as it was.
-    let touched = died_at(scene(), "rename", 1);
+    let touched = scene().died_at("rename", 1);
     fs::read(touched.workspace.path(DRAFT)).expect("look at it");
     fs::write(touched.workspace.path(TOKEN_FILE), touched.rotation.first_token_file()).expect("save it");
     expect_promotion(touched);
@@ -91,7 +77,7 @@ fn what_is_no_token_file_gives_way_and_is_kept() {
         return;
     }
     for text in ["{\"access_tok", "", "{\"refresh_token\": \"Canary7-login\",}\n"] {
-        let mut scene = died_at(Scene::new("kept", Footing::Plain), "rename", 1);
+        let mut scene = Scene::new("kept", Footing::Plain).died_at("rename", 1);
         fs::write(scene.workspace.path(TOKEN_FILE), text).expect("write it");
         let outcome = scene.program().run().expect_exit(0);
         scene.settle();
@@ -129,14 +115,79 @@ fn a_second_draft_is_promoted_if_it_is_complete() {
     }
 
     // Both are complete; or only the first, as far as the second had come.
-    let scene = died_at(Scene::new("both", Footing::Plain), "rename", 1);
+    let scene = Scene::new("both", Footing::Plain).died_at("rename", 1);
     fs::copy(scene.workspace.path(DRAFT), scene.workspace.path(AGAIN)).expect("copy the draft");
     expect_promotion(scene);
     for (length, text) in [("nothing", ""), ("half", "{\"access_token\": \"Canary7-ha")] {
-        let scene = died_at(Scene::new(length, Footing::Plain), "rename", 1);
+        let scene = Scene::new(length, Footing::Plain).died_at("rename", 1);
         fs::write(scene.workspace.path(AGAIN), text).expect("write a part");
         expect_promotion(scene);
     }
+}
+
+/// Someone removed the first draft by hand, and with it what the second one was to replace.
+#[test]
+fn a_second_draft_alone_is_promoted_too() {
+    if !Need::Strace.is_met() {
+        return;
+    }
+    let scene = Scene::new("only-the-second", Footing::Plain).died_at("rename", 1);
+    fs::rename(scene.workspace.path(DRAFT), scene.workspace.path(AGAIN)).expect("rename the draft");
+    expect_promotion(scene);
+}
+
+/// After a power cut the second draft may be a name without content; the first one is on the disk.
+#[test]
+fn a_second_draft_is_synced_before_it_replaces_the_first() {
+    if !Need::Strace.is_met() {
+        return;
+    }
+    let scene = Scene::new("sync-the-second", Footing::Plain).died_at("rename", 1);
+    fs::copy(scene.workspace.path(DRAFT), scene.workspace.path(AGAIN)).expect("copy the draft");
+    let (outcome, trace) = strace::run(scene.program_under(strace::words(&scene.log(), None)), &scene.log());
+    outcome.expect_exit(0);
+    let synced = trace.position(|call| call.name == "fsync" && call.is_on(AGAIN));
+    let renamed = trace.position(|call| call.name == "rename" && call.is_on(AGAIN));
+    assert!(synced.is_some() && synced < renamed, "{}", trace.report());
+}
+
+/// The draft has the mode of the token file, and its owner may not be root.
+#[test]
+fn a_draft_that_nobody_may_write_is_promoted() {
+    if !Need::Strace.is_met() || !Need::OtherUsers.is_met() {
+        return;
+    }
+    for call in ["rename", "ftruncate"] {
+        let scene = Scene::new("read-only-draft", Footing::Plain).died_at(call, 1);
+        for name in ["", LOCK, DRAFT, TOKEN_FILE] {
+            chown(scene.workspace.path(name), Some(65534), Some(65534)).expect("give it away");
+        }
+        for name in [DRAFT, TOKEN_FILE] {
+            fs::set_permissions(scene.workspace.path(name), Permissions::from_mode(0o400)).expect("close it");
+        }
+        let words = needs::as_user("65534", "65534", "65534", &[]).into_iter().map(OsString::from).collect();
+        let outcome = scene.program_under(words).args(["--min-ttl", "1m"]).run().expect_exit(0);
+        assert!(outcome.stderr().contains("its tokens are in place now"), "{}", outcome.report(&[]));
+        assert_eq!((scene.stored(), scene.litter()), (Some(1), vec![]));
+        let mode = fs::metadata(scene.workspace.path(TOKEN_FILE)).expect("it is there").mode();
+        assert_eq!(mode & 0o7777, 0o400);
+    }
+}
+
+#[test]
+fn without_a_token_file_the_draft_is_named() {
+    if !Need::Strace.is_met() {
+        return;
+    }
+    let scene = Scene::new("only-the-draft", Footing::Plain).died_at("rename", 1);
+    fs::remove_file(scene.workspace.path(TOKEN_FILE)).expect("delete it");
+    let outcome = scene.program().run().expect_exit(66);
+    let wanted = "hint: to use them, rename docusign.json.new to docusign.json\n";
+    assert!(outcome.stderr().ends_with(wanted), "{}", outcome.report(&[]));
+    fs::rename(scene.workspace.path(DRAFT), scene.workspace.path(TOKEN_FILE)).expect("do so");
+    assert_eq!(scene.stored(), Some(1));
+    scene.program().run().expect_exit(0);
+    assert_eq!((scene.stored(), scene.litter()), (Some(2), vec![]));
 }
 
 #[test]
@@ -144,7 +195,7 @@ fn after_a_recovery_the_lock_file_says_nothing() {
     if !Need::Strace.is_met() {
         return;
     }
-    let mut scene = died_at(Scene::new("silent-lock", Footing::Plain), "rename", 1);
+    let mut scene = Scene::new("silent-lock", Footing::Plain).died_at("rename", 1);
     assert!(!scene.workspace.read(LOCK).is_empty());
     let outcome = scene.program().args(["--min-ttl", "1m"]).run().expect_exit(0);
     assert!(outcome.stderr().contains("still fresh"), "{}", outcome.report(&[]));
@@ -161,7 +212,7 @@ fn a_mounted_file_that_was_half_overwritten_is_repaired() {
     }
     for torn in ["{\"access_tok", r#"{"access_token": "Canary7-torn", "refresh_token": "Canary7-torn"}"#] {
         // The first write is the fingerprint, the second the draft.
-        let scene = died_at(Scene::new("torn", Footing::Mounted), "write", 1);
+        let scene = Scene::new("torn", Footing::Mounted).died_at("write", 1);
         fs::write(scene.workspace.path(scene.token_file()), torn).expect("tear it");
         expect_promotion(scene);
     }
@@ -172,12 +223,12 @@ fn tokens_of_a_new_login_are_not_replaced_by_an_older_draft() {
     if !Need::Strace.is_met() {
         return;
     }
-    let scene = died_at(Scene::new("set-aside", Footing::Plain), "rename", 1);
+    let scene = Scene::new("set-aside", Footing::Plain).died_at("rename", 1);
     fs::write(scene.workspace.path(TOKEN_FILE), scene.rotation.authorize_again()).expect("log in");
     expect_rescue(scene);
 
     // Brought from another machine, with its date.
-    let scene = died_at(Scene::new("set-aside-old", Footing::Plain), "rename", 1);
+    let scene = Scene::new("set-aside-old", Footing::Plain).died_at("rename", 1);
     fs::write(scene.workspace.path(TOKEN_FILE), scene.rotation.authorize_again()).expect("log in");
     date(&scene, TOKEN_FILE, SystemTime::now() - YEAR);
     fs::read(scene.workspace.path(DRAFT)).expect("a backup reads it");

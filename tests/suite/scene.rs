@@ -7,15 +7,19 @@
 
 use crate::kit::{self, Program, TOKEN_FILE, Workspace};
 use crate::needs;
+use crate::strace::{self, Injection};
 use crate::token_server::{Record, Rotation, Script, Step, TokenServer};
 use std::ffi::OsString;
 use std::fs;
 use std::mem;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub const LOCK: &str = "docusign.json.lock";
 pub const DRAFT: &str = "docusign.json.new";
+/// A draft that was written a second time.
+pub const AGAIN: &str = "docusign.json.new.again";
 
 /// A member of a human's own.
 const EDIT: &str = "{\n  \"account\": \"of the editor\",\n";
@@ -48,6 +52,16 @@ impl Scene {
     /// A token file after a login, and a server that always answers.
     pub fn new(name: &str, footing: Footing) -> Scene {
         Scene::staged(name, footing, |_, step| Script::always(step))
+    }
+
+    /// Its first run was killed at this call, with the server's answer in its draft.
+    pub fn died_at(mut self, name: &str, n: usize) -> Scene {
+        let words = strace::words(&self.log(), Some(&Injection::kill(name, n)));
+        let (outcome, trace) = strace::run(self.program_under(words), &self.log());
+        assert_eq!(outcome.status.signal(), Some(9), "{}", trace.report());
+        self.settle();
+        assert_eq!((self.stored(), self.rotation.refreshes()), (Some(0), 1), "{}", trace.report());
+        self
     }
 
     /// The same with a script of the test's own, made of the rotating step.

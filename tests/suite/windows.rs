@@ -345,7 +345,7 @@ fn a_read_only_file_is_found_before_the_token_is_spent() {
     let (outcome, record) = refresh_by_name(&workspace, TOKEN_FILE);
     let outcome = outcome.expect_exit(73);
     assert_eq!(record.connections, 0);
-    let wanted = "docusign-refresh: docusign.json: the token file has the read-only attribute\n\
+    let wanted = "docusign-refresh: docusign.json: the token file has an attribute with which it can't be replaced\n\
                   hint: nothing was sent; clear the attribute: attrib -r \"docusign.json\"\n";
     assert_eq!(outcome.stderr(), wanted);
     assert!(!outcome.files.contains_key("docusign.json.new"));
