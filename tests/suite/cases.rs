@@ -60,7 +60,7 @@ use std::thread;
 use std::time::SystemTime;
 
 /// Fewer than this were not all found.
-const AT_LEAST: usize = 60;
+const AT_LEAST: usize = 150;
 const THREADS: usize = 4;
 
 enum Verdict {
