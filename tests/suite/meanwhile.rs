@@ -157,7 +157,7 @@ fn a_refusal_of_a_token_that_a_login_has_replaced_says_to_run_again() {
 /// Who waits for the lock and finds other tokens then need not ask, if there is one to use.
 #[cfg(unix)]
 #[test]
-fn a_login_while_a_run_waits_is_refreshed_unless_its_access_token_will_do() {
+fn a_lock_that_comes_free_after_a_login_is_followed_by_a_request_unless_there_is_a_token_to_use() {
     let dead = r#"{"access_token": "Canary7-old", "refresh_token": "Canary7-theirs-too", "expires_at": 1}"#;
     for (stored, requests) in [(LOGIN, 1), (dead, 1), (THEIRS, 0)] {
         let mut workspace = Workspace::new("login-while-waiting");
