@@ -119,6 +119,11 @@ impl Error {
                 Self::new(Exit::CantCreat, draft.display().to_string(), format!("{doing}: {}", reason(&why)))
                     .hint(cannot_write_hint(&why, &draft))
             }
+            E::NotOurs { draft, why } => {
+                let what = format!("cannot give the draft the owner and mode of the token file: {}", reason(&why));
+                Self::new(Exit::CantCreat, draft.display().to_string(), what)
+                    .hint("nothing was sent; owner and group of the token file must be this user's own: chown or chgrp it")
+            }
             E::Fixed { remedy } => {
                 let clear = format!("nothing was sent; clear the attribute: {remedy} \"{subject}\"");
                 Self::new(Exit::CantCreat, subject, "the token file has an attribute with which it can't be replaced")
@@ -271,9 +276,6 @@ fn reauthorization_hints(settings: &Settings) -> Vec<String> {
     ]
 }
 
-/// "Operation not permitted": not what a mode forbids, but what only an owner or root may do.
-const EPERM: i32 = 1;
-
 fn cannot_write_hint(why: &io::Error, path: &Path) -> String {
     let directory = path.parent().unwrap_or(Path::new("/")).display();
     match why.kind() {
@@ -284,9 +286,6 @@ fn cannot_write_hint(why: &io::Error, path: &Path) -> String {
             format!("nothing was sent; make room in {directory}")
         }
         io::ErrorKind::FileTooLarge => "nothing was sent; raise the limit for a file's size (ulimit -f)".to_owned(),
-        io::ErrorKind::PermissionDenied if why.raw_os_error() == Some(EPERM) => {
-            "nothing was sent; owner and group of the token file must be this user's own: chown or chgrp it".to_owned()
-        }
         io::ErrorKind::PermissionDenied => {
             format!(
                 "nothing was sent; run as the token file's owner, who must have the right to write in {directory}, and \

@@ -135,6 +135,11 @@ pub enum Error {
         doing: &'static str,
         why: io::Error,
     },
+    /// This user can't give the draft what protects TOKENS.
+    NotOurs {
+        draft: PathBuf,
+        why: io::Error,
+    },
     /// TOKENS has an attribute with which nothing can replace it.
     Fixed {
         remedy: &'static str,
@@ -444,7 +449,7 @@ impl LockedTokenFile {
             .map_err(self.draft_failed("cannot make the draft"))?;
         let mut draft = Draft { locked: self, replaced: tokens, path, file, directory, state: State::Blank };
         protection::copy(&self.file.path, &draft.replaced, &draft.file)
-            .map_err(self.draft_failed("cannot give the draft the owner and mode of the token file"))?;
+            .map_err(|why| Error::NotOurs { draft: draft.path.clone(), why })?;
         draft.fill(size).map_err(self.draft_failed("cannot reserve space in the draft"))?;
         let noted = self.note(&fingerprint(stored.refresh_token()));
         noted.map_err(self.draft_failed("cannot note in the lock file which refresh token it replaces"))?;

@@ -9,11 +9,12 @@ use crate::kit::{Outcome, TOKEN_FILE};
 use crate::needs::{self, Need};
 use crate::scene::{DRAFT, Footing, LOCK, Scene};
 use crate::token_server::Script;
+use crate::tools;
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Someone who is not root, his group, and one more that he is in.
 const USER: u32 = 65534;
@@ -108,6 +109,30 @@ fn who_cannot_keep_owner_or_group_is_told_before_anything_is_spent() {
         assert_eq!(scene.settle().connections, 0);
         assert_eq!((scene.stored(), scene.litter()), (Some(0), vec![]));
         assert_eq!(Access::of(&scene.workspace.path(TOKEN_FILE)), access);
+    }
+}
+
+/// `chattr +i` keeps root, too, from replacing a file; `+a` leaves it to be appended to.
+#[test]
+fn a_file_that_nobody_may_replace_is_found_before_anything_is_spent() {
+    let Some(chattr) = tools::find("chattr") else { return };
+    for attribute in ["i", "a"] {
+        let mut scene = Scene::new("fixed", Footing::Plain);
+        let tokens = scene.workspace.path(TOKEN_FILE);
+        let change = |sign: &str| {
+            let mut command = Command::new(&chattr);
+            command.arg(format!("{sign}{attribute}")).arg(&tokens).stderr(Stdio::null()).status().expect("start chattr")
+        };
+        if !change("+").success() {
+            tools::say("skipped: this user or this file system sets no attributes");
+            return;
+        }
+        let outcome = scene.program().run();
+        assert!(change("-").success());
+        let outcome = outcome.expect_exit(73);
+        assert!(outcome.stderr().contains("chattr -i -a \"docusign.json\""), "{}", outcome.report(&[]));
+        assert_eq!(scene.settle().connections, 0);
+        assert_eq!((scene.stored(), scene.litter()), (Some(0), vec![]));
     }
 }
 

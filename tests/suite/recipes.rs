@@ -163,6 +163,20 @@ fn systemd_refreshes_as_the_user_with_the_credential() {
     expect_refreshed(&machine, &rotation);
 }
 
+/// Root stored a new login there, and gave it to the user, but not to the group.
+#[test]
+fn systemd_s_filter_lets_the_program_tell_of_a_wrong_group() {
+    let rotation = rotation();
+    let server = serve(Script::always(rotation.step()));
+    let Some(machine) = with_units("recipe-group", &rotation) else { return };
+    machine.must(&format!("chgrp root {STORED}"));
+    let shown = boot(&machine, &server);
+    for wanted in ["ExecMainStatus=73", "cannot give the draft the owner and mode of the token file"] {
+        assert!(shown.contains(wanted), "{wanted}: {shown}");
+    }
+    assert_eq!(server.finish().connections, 0);
+}
+
 #[test]
 fn systemd_tries_again_only_what_another_try_may_cure() {
     let temporary = "TEMPFAIL";

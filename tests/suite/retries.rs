@@ -159,6 +159,19 @@ fn a_server_that_is_busy_is_asked_until_the_time_is_over() {
     }
 }
 
+/// What a server said tells more than that it could not be reached again.
+#[test]
+fn a_word_of_the_server_is_the_one_that_is_passed_on() {
+    for (status, texts) in
+        [(NOT_NOW[0], &["HTTP status 429"][..]), (FATE_UNKNOWN[0], &["HTTP status 408", MAY_BE_SPENT])]
+    {
+        let script = Script::once([empty(status)]).then_always(Step::close_before_handshake());
+        let (outcome, record) = run("last-word", script, &["--timeout", "3s"]);
+        expect(&outcome, &record, 75, 1, texts);
+        assert!(record.connections > 1, "{}", outcome.report(&[]));
+    }
+}
+
 #[test]
 fn a_server_that_names_a_time_is_believed() {
     let in_a_while = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(5400));
