@@ -227,11 +227,11 @@ fn identity(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option
     };
     match Identity::from_pem(&read_pem(&certificate, CERTIFICATE)?, &read_pem(&key, KEY)?) {
         Ok(identity) => Ok(Some(identity)),
-        Err(fault @ IdentityFault::NoCertificate) => Err(Refusal::unusable(&certificate, CERTIFICATE, fault.why())),
-        Err(fault @ (IdentityFault::NoKey | IdentityFault::Unusable)) => Err(Refusal::unusable(&key, KEY, fault.why())),
-        Err(fault @ IdentityFault::KeyDoesNotFit) => Err(Refusal::configuration(
+        Err(IdentityFault::Certificate(why)) => Err(Refusal::unusable(&certificate, CERTIFICATE, why)),
+        Err(IdentityFault::Key(why)) => Err(Refusal::unusable(&key, KEY, why)),
+        Err(IdentityFault::KeyDoesNotFit) => Err(Refusal::configuration(
             &key.display().to_string(),
-            fault.why(),
+            "the client key does not fit the client certificate",
             "give the key that the certificate was made for",
         )),
     }

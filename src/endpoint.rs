@@ -40,11 +40,10 @@ pub enum Unfit {
 
 impl TokenEndpoint {
     pub fn of_environment(environment: Environment) -> Self {
-        let path = http::uri::PathAndQuery::from_static("/oauth/token");
-        let authority = http::uri::Authority::from_static(environment.host());
-        let mut parts = http::uri::Parts::default();
-        (parts.scheme, parts.authority, parts.path_and_query) = (Some(Scheme::HTTPS), Some(authority), Some(path));
-        Self(Uri::from_parts(parts).unwrap_or_default())
+        Self(Uri::from_static(match environment {
+            Environment::Demo => "https://account-d.docusign.com/oauth/token",
+            Environment::Production => "https://account.docusign.com/oauth/token",
+        }))
     }
 
     pub fn parse(url: &str) -> Result<Self, Unfit> {

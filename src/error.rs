@@ -78,23 +78,23 @@ impl Error {
         use token_file::Error as E;
         let subject = given.display().to_string();
         match error {
-            E::Unreadable { why } => {
+            E::Unreadable(why) => {
                 Self::new(Exit::NoInput, subject, format!("cannot read the token file: {}", reason(&why)))
                     .hint(match why.kind() {
                         io::ErrorKind::PermissionDenied => "run as a user who may read it",
                         _ => "name the token file as the argument or in DOCUSIGN_TOKEN_FILE; the README says how to get the first",
                     })
             }
-            E::OnlyDraft { draft } => {
+            E::OnlyDraft(draft) => {
                 let hint = format!("to use them, rename {} to {subject}", draft.display());
                 Self::new(Exit::NoInput, subject, "the token file is gone, but a run that died left its tokens beside it")
                     .hint(hint)
             }
-            E::NotReplaceable { what } => {
+            E::NotReplaceable(what) => {
                 Self::new(Exit::NoInput, subject, format!("cannot use it as token file: {what}"))
                     .hint("name a regular file: it is read, and replaced as a whole")
             }
-            E::NotATokenFile(problem) => Self::new(Exit::DataErr, subject, format!("not a token file: {problem}"))
+            E::NotATokenFile(fault) => Self::new(Exit::DataErr, subject, format!("not a token file: {fault}"))
                 .hint("it must be one JSON object with a refresh_token, such as a token response"),
             E::Locked { lock, waited } => {
                 let waited = humantime::format_duration(waited);
@@ -124,12 +124,12 @@ impl Error {
                 Self::new(Exit::CantCreat, draft.display().to_string(), what)
                     .hint("nothing was sent; owner and group of the token file must be this user's own: chown or chgrp it")
             }
-            E::Fixed { remedy } => {
+            E::Fixed(remedy) => {
                 let clear = format!("nothing was sent; clear the attribute: {remedy} \"{subject}\"");
                 Self::new(Exit::CantCreat, subject, "the token file has an attribute with which it can't be replaced")
                     .hint(clear)
             }
-            E::MountNotWritable { why } => {
+            E::MountNotWritable(why) => {
                 Self::new(Exit::CantCreat, subject, format!("mounted by itself and not writable: {}", reason(&why)))
                     .hint(match why.kind() {
                         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -148,7 +148,7 @@ impl Error {
                     .hint(format!("the new tokens are in {}: copy that file to a safe place now", draft.display()))
                     .hint("the old refresh token is spent; the next run that can write here puts the draft in place")
             }
-            E::Superseded { rescue } => Self::new(
+            E::Superseded(rescue) => Self::new(
                 Exit::IoErr,
                 subject,
                 "refreshed, but not saved: someone else wrote to the file meanwhile",

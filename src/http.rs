@@ -55,9 +55,7 @@ const SET_UP: Duration = Duration::from_secs(10);
 /// Sends requests to one token endpoint.
 pub struct HttpClient {
     uri: Uri,
-    proxy: Option<ProxyServer>,
-    roots: Roots,
-    identity: Option<Identity>,
+    network: Network,
     journal: Journal,
 }
 
@@ -205,15 +203,14 @@ impl fmt::Display for ProxyServer {
 
 impl HttpClient {
     pub fn new(endpoint: &TokenEndpoint, network: Network, journal: Journal) -> Self {
-        let Network { proxy, roots, identity } = network;
-        Self { uri: endpoint.uri().clone(), proxy, roots, identity, journal }
+        Self { uri: endpoint.uri().clone(), network, journal }
     }
 
     /// Sends one form, and reads the whole answer.
     pub fn post(&mut self, authorization: Option<&Secret>, form: &Secret, times: Times) -> Result<Response, Failure> {
         match self.attempt(authorization, form, times) {
             Err(Failure::NotSent(Reason { fault: Fault::Tls(fault), .. }))
-                if fault.is_unknown_issuer() && self.roots.give_way_to_system(self.journal) =>
+                if fault.is_unknown_issuer() && self.network.roots.give_way_to_system(self.journal) =>
             {
                 self.attempt(authorization, form, times)
             }
@@ -224,7 +221,7 @@ impl HttpClient {
     #[expect(clippy::disallowed_methods, reason = "the request to the token endpoint carries them")]
     fn attempt(&self, authorization: Option<&Secret>, form: &Secret, times: Times) -> Result<Response, Failure> {
         let attempt = Attempt::new(&self.uri, times, self.journal);
-        if let Some(proxy) = &self.proxy {
+        if let Some(proxy) = &self.network.proxy {
             self.journal.step(format_args!("through the proxy {proxy}"));
         }
         let remaining = times.answer_by.saturating_duration_since(Instant::now());
@@ -275,7 +272,7 @@ impl HttpClient {
 
     fn reason(&self, fault: Fault, attempt: &Attempt) -> Reason {
         let (stage, peer) = attempt.place();
-        Reason { stage, peer, fault, proxy: self.proxy.as_ref().map(ProxyServer::to_string) }
+        Reason { stage, peer, fault, proxy: self.network.proxy.as_ref().map(ProxyServer::to_string) }
     }
 
     /// Where this begins, ureq looks for a proxy in the environment by itself: it can't be told not
@@ -287,8 +284,8 @@ impl HttpClient {
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .proxy(self.proxy.as_ref().map(|proxy| proxy.0.clone()))
-            .tls_config(tls::config(&self.roots, self.identity.as_ref()))
+            .proxy(self.network.proxy.as_ref().map(|proxy| proxy.0.clone()))
+            .tls_config(tls::config(&self.network.roots, self.network.identity.as_ref()))
             .user_agent(USER_AGENT)
             .accept("application/json")
             .accept_encoding("identity")

@@ -16,31 +16,7 @@ use std::rc::Rc;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::text::Position;
-
-/// Why a text is not one JSON object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    Empty,
-    NotAnObject,
-    Invalid,
-    EndsEarly,
-    DuplicateMember,
-    TrailingText,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Empty => "the file is empty",
-            Self::NotAnObject => "not a JSON object",
-            Self::Invalid => "not valid JSON",
-            Self::EndsEarly => "the JSON object ends too early",
-            Self::DuplicateMember => "a member occurs twice",
-            Self::TrailingText => "text after the JSON object",
-        })
-    }
-}
+use crate::text::Fault;
 
 /// One JSON object. It may hold tokens: no `Debug`, no `Display`.
 #[derive(Default, Clone)]
@@ -75,7 +51,7 @@ pub struct Layout {
 
 impl Object {
     /// Reads a whole text: one object, no member twice, nothing after it.
-    pub fn parse(text: &Rc<str>) -> Result<Self, (Fault, Position)> {
+    pub fn parse(text: &Rc<str>) -> Result<Self, Fault> {
         let (pairs, end) = read_members(text)?;
         let range = |raw: &RawValue| {
             let start = raw.get().as_ptr().addr() - text.as_ptr().addr();
@@ -85,13 +61,13 @@ impl Object {
         let mut members = Vec::with_capacity(pairs.len());
         for (name, value) in pairs {
             if places.insert(name_of(name.get()), members.len()).is_some() {
-                return Err((Fault::DuplicateMember, Position::of(text, range(name).start)));
+                return Err(Fault::of("a member occurs twice", text, range(name).start));
             }
             members.push(Member { name: Piece::Read(range(name)), value: Piece::Read(range(value)) });
         }
         match text[end..].find(|c| !is_blank(c)) {
             None => Ok(Self { text: text.clone(), members }),
-            Some(at) => Err((Fault::TrailingText, Position::of(text, end + at))),
+            Some(at) => Err(Fault::of("text after the JSON object", text, end + at)),
         }
     }
 
@@ -219,17 +195,17 @@ fn is_blank(character: char) -> bool {
 type Pairs<'text> = Vec<(&'text RawValue, &'text RawValue)>;
 
 /// The members of the object that `text` starts with, and the offset just behind it.
-fn read_members(text: &str) -> Result<(Pairs<'_>, usize), (Fault, Position)> {
-    let start = text.find(|c| !is_blank(c)).ok_or((Fault::Empty, Position::of(text, 0)))?;
+fn read_members(text: &str) -> Result<(Pairs<'_>, usize), Fault> {
+    let start = text.find(|c| !is_blank(c)).ok_or(Fault::of("the file is empty", text, 0))?;
     if !text[start..].starts_with('{') {
-        return Err((Fault::NotAnObject, Position::of(text, start)));
+        return Err(Fault::of("not a JSON object", text, start));
     }
     // The object is taken as one raw value first, since that tells where it ends.
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
     let object = match values.next() {
         Some(Ok(object)) => object,
         Some(Err(fault)) => return Err(locate(text, &fault)),
-        None => return Err((Fault::Empty, Position::of(text, 0))),
+        None => return Err(Fault::of("the file is empty", text, 0)),
     };
     let pairs = serde_json::Deserializer::from_str(object.get())
         .deserialize_map(Members)
@@ -237,16 +213,16 @@ fn read_members(text: &str) -> Result<(Pairs<'_>, usize), (Fault, Position)> {
     Ok((pairs, values.byte_offset()))
 }
 
-fn locate(text: &str, fault: &serde_json::Error) -> (Fault, Position) {
+fn locate(text: &str, fault: &serde_json::Error) -> Fault {
     if fault.is_eof() {
-        return (Fault::EndsEarly, Position::of(text, text.len()));
+        return Fault::of("the JSON object ends too early", text, text.len());
     }
     // serde_json counts the column in bytes and names the last one it took.
     let line_start = match fault.line().checked_sub(2) {
         Some(newlines) => text.match_indices('\n').nth(newlines).map_or(0, |(at, _)| at + 1),
         None => 0,
     };
-    (Fault::Invalid, Position::of(text, line_start + fault.column().saturating_sub(1)))
+    Fault::of("not valid JSON", text, line_start + fault.column().saturating_sub(1))
 }
 
 struct Members;
@@ -270,11 +246,6 @@ impl<'de> Visitor<'de> for Members {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn fault(text: &str) -> (Fault, String) {
-        let (fault, position) = Object::parse(&text.into()).err().unwrap();
-        (fault, position.to_string())
-    }
 
     #[test]
     fn keeps_every_text_and_order() {
@@ -300,17 +271,18 @@ mod tests {
     #[test]
     fn says_which_fault_and_where() {
         for (text, wanted, position) in [
-            ("", Fault::Empty, "line 1, column 1"),
-            (" \n", Fault::Empty, "line 1, column 1"),
-            ("\n [1]", Fault::NotAnObject, "line 2, column 2"),
-            ("{\"a\":1,\n \"\\u0061\":2}", Fault::DuplicateMember, "line 2, column 2"),
-            ("{\"a\":1}\n x", Fault::TrailingText, "line 2, column 2"),
-            ("{\"a\":1,}", Fault::Invalid, "line 1, column 8"),
-            ("{\"é\":x}", Fault::Invalid, "line 1, column 6"),
-            ("{\"a\":\n", Fault::EndsEarly, "line 2, column 1"),
-            ("{1:2}", Fault::Invalid, "line 1, column 2"),
+            ("", "the file is empty", "line 1, column 1"),
+            (" \n", "the file is empty", "line 1, column 1"),
+            ("\n [1]", "not a JSON object", "line 2, column 2"),
+            ("{\"a\":1,\n \"\\u0061\":2}", "a member occurs twice", "line 2, column 2"),
+            ("{\"a\":1}\n x", "text after the JSON object", "line 2, column 2"),
+            ("{\"a\":1,}", "not valid JSON", "line 1, column 8"),
+            ("{\"é\":x}", "not valid JSON", "line 1, column 6"),
+            ("{\"a\":\n", "the JSON object ends too early", "line 2, column 1"),
+            ("{1:2}", "not valid JSON", "line 1, column 2"),
         ] {
-            assert_eq!(fault(text), (wanted, position.to_owned()), "{text:?}");
+            let fault = Object::parse(&text.into()).err().unwrap();
+            assert_eq!(fault.to_string(), format!("{wanted} ({position})"), "{text:?}");
         }
     }
 

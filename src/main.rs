@@ -55,7 +55,7 @@ use journal::Journal;
 use oauth::RefreshRequest;
 use refresh::Refreshed;
 use report::{Ending, Outcome};
-use token_file::{Recovery, TokenFile};
+use token_file::TokenFile;
 use token_set::TokenSet;
 
 const VERSION: &str = concat!("docusign-refresh ", env!("CARGO_PKG_VERSION"), "\n");
@@ -108,11 +108,11 @@ fn run(settings: &Settings, network: Network, speaker: &Speaker<'_>) -> Result<E
     let recovery = locked.recover().map_err(in_file)?;
     let stored = locked.read().map_err(in_file)?;
     match recovery {
-        Recovery::Nothing if seen.is_some_and(|seen| is_refreshed(&stored, &seen)) => {
+        None if seen.is_some_and(|seen| is_refreshed(&stored, &seen)) => {
             return Ok(Ending { outcome: Outcome::AnotherRun, stored });
         }
-        Recovery::Nothing => {}
-        recovery => speaker.warn(format_args!("{recovery}")),
+        None => {}
+        Some(recovery) => speaker.warn(format_args!("{recovery}")),
     }
     if let Some(left) = settings.min_ttl.and_then(|min_ttl| remaining_life(&stored, min_ttl)) {
         return Ok(Ending { outcome: Outcome::StillFresh { left }, stored });

@@ -116,14 +116,15 @@ impl RefreshRequest {
         let text = String::from_utf8_lossy(bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes));
         let text = text.trim();
         if text.is_empty() {
-            return Err(Unanswered::NotOauth(NotOauth::EmptyBody));
+            return Err(Unanswered::NotOauth("an empty body"));
         }
         let form = || matches!(body, Body::Whole(_)).then(|| read_form(text))?;
         let Some(object) = Object::parse_leniently(text).or_else(form) else {
             return Err(Unanswered::NotOauth(match bytes {
-                [0x1F, 0x8B, ..] => NotOauth::Compressed,
-                _ if text.starts_with('<') => NotOauth::Html,
-                _ => NotOauth::NotJson,
+                // Though the request says `Accept-Encoding: identity`.
+                [0x1F, 0x8B, ..] => "a compressed body, which was not asked for",
+                _ if text.starts_with('<') => "an HTML page",
+                _ => "a body that is no JSON object",
             }));
         };
         let is_success = (200..300).contains(&status);
@@ -137,7 +138,7 @@ impl RefreshRequest {
         let code = object.string("error").filter(|code| !code.is_empty());
         // HubSpot has no `error`, but a `status` (facts 2.4).
         let code = code.or_else(|| object.string("status").filter(|code| code == "BAD_REFRESH_TOKEN"));
-        let Some(code) = code else { return Unanswered::NotOauth(NotOauth::NoAccessToken) };
+        let Some(code) = code else { return Unanswered::NotOauth("JSON without access_token or error") };
         let description = object.string("error_description").unwrap_or_default();
         let reference = ["reference_id", "trace_id", "traceId", "correlation_id", "request_id"]
             .iter()
@@ -209,30 +210,8 @@ pub enum Body<'a> {
 /// Why an answer brought no tokens.
 pub enum Unanswered {
     Refused(ErrorResponse),
-    NotOauth(NotOauth),
-}
-
-/// The body is no answer of a token endpoint.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum NotOauth {
-    EmptyBody,
-    Html,
-    /// Though the request says `Accept-Encoding: identity`.
-    Compressed,
-    NotJson,
-    NoAccessToken,
-}
-
-impl fmt::Display for NotOauth {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::EmptyBody => "an empty body",
-            Self::Html => "an HTML page",
-            Self::Compressed => "a compressed body, which was not asked for",
-            Self::NotJson => "a body that is not JSON",
-            Self::NoAccessToken => "JSON without access_token or error",
-        })
-    }
+    /// The body is no answer of a token endpoint, but this.
+    NotOauth(&'static str),
 }
 
 /// An error response (section 5.2), its texts printable and free of the request's secrets.

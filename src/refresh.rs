@@ -22,7 +22,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::http::{Failure, HttpClient, OpenConnection, Reason, Response, Times};
 use crate::journal::Journal;
-use crate::oauth::{Body, ErrorResponse, NotOauth, RefreshRequest, TokenResponse, Unanswered, Verdict};
+use crate::oauth::{Body, ErrorResponse, RefreshRequest, TokenResponse, Unanswered, Verdict};
 use crate::signals;
 
 /// How long after a lost reply a replay may still fall into a grace window (facts 2.2: Okta,
@@ -96,14 +96,14 @@ pub enum Cause {
     },
     NotOauth {
         status: u16,
-        kind: NotOauth,
+        body: &'static str,
     },
 }
 
 /// How an attempt ended that brought no tokens.
 enum Shortfall {
     NotSent(Reason),
-    NotNow { cause: Cause, retry_after: Option<Duration> },
+    NotNow { status: u16, said: Option<ErrorResponse>, retry_after: Option<Duration> },
     FateUnknown(Cause),
     Final(Cause),
 }
@@ -132,9 +132,9 @@ pub fn refresh(
         }
         let (cause, wait) = match shortfall {
             Shortfall::NotSent(reason) => (Cause::NotSent(reason), course.backoff(Duration::ZERO)),
-            Shortfall::NotNow { cause, retry_after } => {
+            Shortfall::NotNow { status, said, retry_after } => {
                 signals::let_through();
-                (cause, course.backoff(retry_after.unwrap_or_default()))
+                (Cause::PutOff { status, said, retry_after }, course.backoff(retry_after.unwrap_or_default()))
             }
             Shortfall::FateUnknown(cause) => (cause, course.replay(replay)),
             Shortfall::Final(cause) => (cause, None),
@@ -235,9 +235,9 @@ fn judge(request: &RefreshRequest, response: Response) -> Result<(TokenResponse,
     // "Retry-After: 0" is no invitation to hammer.
     let retry_after = response.retry_after.as_deref().and_then(read_retry_after).filter(|wait| !wait.is_zero());
     Err(match (status, said, response.cut_short) {
-        (429 | 503, said, _) => not_now(status, error_response(said), retry_after),
+        (429 | 503, said, _) => Shortfall::NotNow { status, said: error_response(said), retry_after },
         (_, Unanswered::Refused(error), _) if error.verdict == Verdict::NotNow => {
-            not_now(status, Some(error), retry_after)
+            Shortfall::NotNow { status, said: Some(error), retry_after }
         }
         (408 | 500.., Unanswered::Refused(error), _) if error.verdict != Verdict::Reauthorize => {
             Shortfall::FateUnknown(Cause::PutOff { status, said: Some(error), retry_after: None })
@@ -245,13 +245,9 @@ fn judge(request: &RefreshRequest, response: Response) -> Result<(TokenResponse,
         (_, Unanswered::Refused(error), _) => Shortfall::Final(Cause::Refused(error)),
         (_, Unanswered::NotOauth(_), Some(reason)) => Shortfall::FateUnknown(Cause::NoAnswer(reason)),
         (408 | 500.., ..) => Shortfall::FateUnknown(Cause::PutOff { status, said: None, retry_after: None }),
-        (200..300, Unanswered::NotOauth(kind), None) => Shortfall::FateUnknown(Cause::NotOauth { status, kind }),
-        (_, Unanswered::NotOauth(kind), None) => Shortfall::Final(Cause::NotOauth { status, kind }),
+        (200..300, Unanswered::NotOauth(body), None) => Shortfall::FateUnknown(Cause::NotOauth { status, body }),
+        (_, Unanswered::NotOauth(body), None) => Shortfall::Final(Cause::NotOauth { status, body }),
     })
-}
-
-fn not_now(status: u16, said: Option<ErrorResponse>, retry_after: Option<Duration>) -> Shortfall {
-    Shortfall::NotNow { cause: Cause::PutOff { status, said, retry_after }, retry_after }
 }
 
 fn error_response(said: Unanswered) -> Option<ErrorResponse> {
@@ -301,7 +297,7 @@ impl fmt::Display for Cause {
             }
             Self::Refused(error) => write!(f, "{error}"),
             Self::Redirected { status, to } => write!(f, "HTTP status {status}: a redirect to {to}"),
-            Self::NotOauth { status, kind } => write!(f, "HTTP status {status} with {kind}: not an OAuth answer"),
+            Self::NotOauth { status, body } => write!(f, "HTTP status {status} with {body}: not an OAuth answer"),
         }
     }
 }

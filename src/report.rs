@@ -93,7 +93,6 @@ fn status(ending: &Ending, settings: &Settings) -> String {
 impl fmt::Display for Recovery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Nothing => Ok(()),
             Self::Promoted => f.write_str("an earlier run died before it was done; its tokens are in place now"),
             Self::Replaced(rescue) => {
                 f.write_str("an earlier run died before it was done; its tokens are in place now; ")?;

@@ -30,11 +30,24 @@ impl fmt::Display for Position {
     }
 }
 
-/// The bytes are not text in the encoding that they start as.
-#[derive(Debug, PartialEq)]
-pub struct NotText {
-    pub encoding: &'static str,
-    pub position: Position,
+/// What is wrong with a text, and where; never what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    pub what: &'static str,
+    pub at: Position,
+}
+
+impl Fault {
+    /// At the byte `offset` of `text`.
+    pub fn of(what: &'static str, text: &str, offset: usize) -> Self {
+        Self { what, at: Position::of(text, offset) }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.what, self.at)
+    }
 }
 
 /// Reads to the end, but not more than `limit` bytes, in as few system calls as a usual file takes:
@@ -56,7 +69,7 @@ pub fn read_up_to(mut from: impl Read, limit: usize) -> io::Result<Vec<u8>> {
 
 /// Decodes UTF-8 with or without a byte order mark, and UTF-16 with one: what PowerShell 5's `>`
 /// writes (UTF-16 LE) and Notepad may (UTF-8 with BOM).
-pub fn decode(bytes: &[u8]) -> Result<String, NotText> {
+pub fn decode(bytes: &[u8]) -> Result<String, Fault> {
     match bytes {
         [0xFF, 0xFE, rest @ ..] => decode_utf16(rest, u16::from_le_bytes),
         [0xFE, 0xFF, rest @ ..] => decode_utf16(rest, u16::from_be_bytes),
@@ -65,17 +78,15 @@ pub fn decode(bytes: &[u8]) -> Result<String, NotText> {
     }
 }
 
-fn decode_utf8(bytes: &[u8]) -> Result<String, NotText> {
-    std::str::from_utf8(bytes).map(str::to_owned).map_err(|fault| NotText {
-        encoding: "UTF-8",
-        position: Position::of(&String::from_utf8_lossy(bytes), fault.valid_up_to()),
-    })
+fn decode_utf8(bytes: &[u8]) -> Result<String, Fault> {
+    let fault_at = |offset| Fault::of("not UTF-8 text", &String::from_utf8_lossy(bytes), offset);
+    std::str::from_utf8(bytes).map(str::to_owned).map_err(|fault| fault_at(fault.valid_up_to()))
 }
 
-fn decode_utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, NotText> {
+fn decode_utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, Fault> {
     let (pairs, odd) = bytes.as_chunks::<2>();
     let mut text = String::with_capacity(pairs.len());
-    let fault_at_end = |text: &str| NotText { encoding: "UTF-16", position: Position::of(text, text.len()) };
+    let fault_at_end = |text: &str| Fault::of("not UTF-16 text", text, text.len());
     for character in char::decode_utf16(pairs.iter().map(|&pair| unit(pair))) {
         match character {
             Ok(character) => text.push(character),
@@ -124,10 +135,9 @@ mod tests {
 
     #[test]
     fn says_where_text_ends() {
-        let fault = decode(b"{\n \xFF}").unwrap_err();
-        assert_eq!((fault.encoding, fault.position.to_string()), ("UTF-8", "line 2, column 2".into()));
-        assert_eq!(decode(b"\xFF\xFE{\0}").unwrap_err().encoding, "UTF-16");
-        assert_eq!(decode(b"\xFF\xFE\0\xD8").unwrap_err().encoding, "UTF-16");
+        assert_eq!(decode(b"{\n \xFF}").unwrap_err().to_string(), "not UTF-8 text (line 2, column 2)");
+        assert_eq!(decode(b"\xFF\xFE{\0}").unwrap_err().what, "not UTF-16 text");
+        assert_eq!(decode(b"\xFF\xFE\0\xD8").unwrap_err().what, "not UTF-16 text");
     }
 
     #[test]

@@ -47,8 +47,8 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::secret::Secret;
-use crate::text::{self, reason};
-use crate::token_set::{LARGEST, Problem, TokenSet};
+use crate::text::{self, Fault, reason};
+use crate::token_set::{LARGEST, TokenSet};
 
 /// What the new content may need beside the old content and the reply: separators and expiry.
 const DRAFT_MARGIN: usize = 4096;
@@ -83,7 +83,6 @@ enum State {
 
 /// What the draft of an earlier, dead run was, and what became of it.
 pub enum Recovery {
-    Nothing,
     /// It held newer tokens than TOKENS and is now TOKENS.
     Promoted,
     /// The same; TOKENS was no token file, and what it said stays at this path.
@@ -110,18 +109,12 @@ pub enum Warning {
 
 /// Why a step failed. Nothing is spent, but for the last three.
 pub enum Error {
-    Unreadable {
-        why: io::Error,
-    },
-    /// TOKENS is gone; `draft` holds the tokens of a run that died.
-    OnlyDraft {
-        draft: PathBuf,
-    },
+    Unreadable(io::Error),
+    /// TOKENS is gone; this draft holds the tokens of a run that died.
+    OnlyDraft(PathBuf),
     /// Not a file that a rename can replace.
-    NotReplaceable {
-        what: &'static str,
-    },
-    NotATokenFile(Problem),
+    NotReplaceable(&'static str),
+    NotATokenFile(Fault),
     Locked {
         lock: PathBuf,
         waited: Duration,
@@ -140,14 +133,10 @@ pub enum Error {
         draft: PathBuf,
         why: io::Error,
     },
-    /// TOKENS has an attribute with which nothing can replace it.
-    Fixed {
-        remedy: &'static str,
-    },
+    /// TOKENS has an attribute with which nothing can replace it; this takes it away.
+    Fixed(&'static str),
     /// TOKENS is mounted by itself, and can't be written.
-    MountNotWritable {
-        why: io::Error,
-    },
+    MountNotWritable(io::Error),
     /// The new tokens could not be written; `draft` may hold them.
     NotWritten {
         draft: PathBuf,
@@ -159,30 +148,26 @@ pub enum Error {
         doing: &'static str,
         why: io::Error,
     },
-    /// Someone else wrote other tokens meanwhile; ours are in `rescue`.
-    Superseded {
-        rescue: PathBuf,
-    },
+    /// Someone else wrote something else meanwhile; ours are here.
+    Superseded(PathBuf),
 }
 
 impl TokenFile {
     /// Resolves symlinks, so that the file is replaced and the links stay.
     pub fn find(given: &Path) -> Result<Self, Error> {
         if protection::is_device(given) {
-            return Err(Error::NotReplaceable { what: "a device, not a file that can be replaced" });
+            return Err(Error::NotReplaceable("a device, not a file that can be replaced"));
         }
         let path = retried(|| protection::resolve(given)).map_err(|why| Self::unresolved(given, why))?;
-        let metadata = retried(|| fs::metadata(&path)).map_err(|why| Error::Unreadable { why })?;
+        let metadata = retried(|| fs::metadata(&path)).map_err(Error::Unreadable)?;
         if metadata.is_dir() {
-            return Err(Error::NotReplaceable { what: "a directory, not a file" });
+            return Err(Error::NotReplaceable("a directory, not a file"));
         }
         if !metadata.is_file() {
-            return Err(Error::NotReplaceable { what: "not a regular file" });
+            return Err(Error::NotReplaceable("not a regular file"));
         }
         if protection::has_other_names(&path, &metadata) {
-            return Err(Error::NotReplaceable {
-                what: "a file with other hard links, which a replacement would cut off",
-            });
+            return Err(Error::NotReplaceable("a file with other hard links, which a replacement would cut off"));
         }
         Ok(Self { path })
     }
@@ -191,14 +176,14 @@ impl TokenFile {
         let draft = Self { path: given.to_owned() }.beside(".new");
         let is_complete = |bytes: &[u8]| TokenSet::parse_of_any_size(without_blanks(bytes)).is_ok();
         match draft_at(&draft) {
-            Ok(Some(left)) if why.kind() == io::ErrorKind::NotFound && is_complete(&left) => Error::OnlyDraft { draft },
-            _ => Error::Unreadable { why },
+            Ok(Some(left)) if why.kind() == io::ErrorKind::NotFound && is_complete(&left) => Error::OnlyDraft(draft),
+            _ => Error::Unreadable(why),
         }
     }
 
     /// Reads without a lock, as any reader may.
     pub fn read(&self) -> Result<TokenSet, Error> {
-        let bytes = read_up_to(&self.path, LARGEST + 1).map_err(|why| Error::Unreadable { why })?;
+        let bytes = read_up_to(&self.path, LARGEST + 1).map_err(Error::Unreadable)?;
         TokenSet::parse(&bytes).map_err(Error::NotATokenFile)
     }
 
@@ -295,11 +280,11 @@ impl LockedTokenFile {
     }
 
     /// Deals with the draft that a dead run left.
-    pub fn recover(&self) -> Result<Recovery, Error> {
+    pub fn recover(&self) -> Result<Option<Recovery>, Error> {
         let path = self.file.beside(".new");
         self.take_second().map_err(self.draft_failed("cannot take the second draft of an earlier run"))?;
         let Some(draft) = draft_at(&path).map_err(self.draft_failed("cannot read the draft of an earlier run"))? else {
-            return Ok(Recovery::Nothing);
+            return Ok(None);
         };
         let recovery = self.recover_from(without_blanks(&draft))?;
         // Without a draft it says nothing.
@@ -323,13 +308,13 @@ impl LockedTokenFile {
         retried(|| fs::rename(&path, self.file.beside(".new")))
     }
 
-    fn recover_from(&self, content: &[u8]) -> Result<Recovery, Error> {
+    fn recover_from(&self, content: &[u8]) -> Result<Option<Recovery>, Error> {
         let path = self.file.beside(".new");
         let remove = || {
             retried(|| fs::remove_file(&path)).map_err(self.draft_failed("cannot remove the draft of an earlier run"))
         };
         let Ok(drafted) = TokenSet::parse_of_any_size(content) else {
-            return remove().map(|()| Recovery::Nothing);
+            return remove().map(|()| None);
         };
         let noted = self.noted().map_err(self.draft_failed("cannot tell which token file it replaces"))?;
         let promote = || {
@@ -337,20 +322,20 @@ impl LockedTokenFile {
             promoted.map_err(self.draft_failed("cannot promote the draft of an earlier run"))
         };
         match self.file.read() {
-            Ok(stored) if stored.has_tokens_of(&drafted) => remove().map(|()| Recovery::Nothing),
+            Ok(stored) if stored.has_tokens_of(&drafted) => remove().map(|()| None),
             Ok(stored) if !noted.is_empty() && noted != fingerprint(stored.refresh_token()) => {
                 let rescue = self.file.rescue_path();
                 let moved = retried(|| fs::rename(&path, &rescue));
                 moved.map_err(self.draft_failed("cannot set aside the draft of an earlier run"))?;
-                Ok(Recovery::SetAside(rescue))
+                Ok(Some(Recovery::SetAside(rescue)))
             }
             Err(Error::NotATokenFile(_)) if !noted.is_empty() => {
                 let rescue =
                     self.keep_text().map_err(self.draft_failed("cannot keep what the token file says beside it"))?;
-                promote().map(|()| Recovery::Replaced(rescue))
+                promote().map(|()| Some(Recovery::Replaced(rescue)))
             }
-            Err(Error::Unreadable { why }) if why.kind() != io::ErrorKind::NotFound => Err(Error::Unreadable { why }),
-            _ => promote().map(|()| Recovery::Promoted),
+            Err(Error::Unreadable(why)) if why.kind() != io::ErrorKind::NotFound => Err(Error::Unreadable(why)),
+            _ => promote().map(|()| Some(Recovery::Promoted)),
         }
     }
 
@@ -433,17 +418,17 @@ impl LockedTokenFile {
     /// `largest_reply` bytes can be saved here.
     pub fn draft(&self, stored: &TokenSet, largest_reply: usize) -> Result<Draft<'_>, Error> {
         let path = self.file.beside(".new");
-        let tokens = retried(|| fs::metadata(&self.file.path)).map_err(|why| Error::Unreadable { why })?;
+        let tokens = retried(|| fs::metadata(&self.file.path)).map_err(Error::Unreadable)?;
         let is_fixed = retried(|| protection::is_fixed(&self.file.path, &tokens));
-        if is_fixed.map_err(|why| Error::Unreadable { why })? {
-            return Err(Error::Fixed { remedy: protection::MAKE_REPLACEABLE });
+        if is_fixed.map_err(Error::Unreadable)? {
+            return Err(Error::Fixed(protection::MAKE_REPLACEABLE));
         }
         let directory = protection::Directory::open(self.file.directory())
             .map_err(self.draft_failed("cannot open its directory"))?;
         let size = stored.document_length() + largest_reply + DRAFT_MARGIN;
         if mount::is_mount_point(&self.file.path, &tokens, &directory) {
             let proven = mount::prove_writable(&self.file.path, size);
-            proven.map_err(|why| Error::MountNotWritable { why })?;
+            proven.map_err(Error::MountNotWritable)?;
         }
         let file = retried(|| protection::create_draft(&path, &self.file.path, &tokens))
             .map_err(self.draft_failed("cannot make the draft"))?;
@@ -500,8 +485,8 @@ impl Draft<'_> {
             }
             Ok(_) => {}
             // Deleted meanwhile: there is nothing of anyone's to keep.
-            Err(Error::Unreadable { why }) if why.kind() == io::ErrorKind::NotFound => {}
-            Err(Error::Unreadable { why }) => return Err(self.not_saved("cannot read the token file again")(why)),
+            Err(Error::Unreadable(why)) if why.kind() == io::ErrorKind::NotFound => {}
+            Err(Error::Unreadable(why)) => return Err(self.not_saved("cannot read the token file again")(why)),
             Err(_) => return Err(self.set_aside()),
         }
         let promoted = self.locked.promote(&self.path, &content);
@@ -550,7 +535,7 @@ impl Draft<'_> {
             Ok(()) => {
                 let _ = self.directory.sync(&self.file);
                 let _ = self.locked.forget();
-                Error::Superseded { rescue }
+                Error::Superseded(rescue)
             }
             Err(why) => {
                 self.not_saved("someone else wrote the token file meanwhile, and the draft cannot be set aside")(why)

@@ -6,13 +6,12 @@
 mod expiry;
 
 use std::borrow::Cow;
-use std::fmt;
 use std::time::SystemTime;
 
-use crate::json::{Fault, Layout, Object};
+use crate::json::{Layout, Object};
 use crate::oauth::TokenResponse;
 use crate::secret::Secret;
-use crate::text::{self, NotText, Position};
+use crate::text::{self, Fault};
 
 /// The largest token file that is read.
 pub const LARGEST: usize = 1 << 20;
@@ -25,51 +24,26 @@ pub struct TokenSet {
     access_token: Option<Secret>,
 }
 
-/// Why a file's bytes are no token set. Shows positions, never content.
-#[derive(Debug, PartialEq)]
-pub enum Problem {
-    TooLarge(Position),
-    NotText(NotText),
-    NotOneObject(Fault, Position),
-    NoRefreshToken(Position),
-    EmptyRefreshToken(Position),
-    RefreshTokenNotString(Position),
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLarge(at) => write!(f, "larger than 1 MiB ({at})"),
-            Self::NotText(fault) => write!(f, "not {} text ({})", fault.encoding, fault.position),
-            Self::NotOneObject(fault, at) => write!(f, "{fault} ({at})"),
-            Self::NoRefreshToken(at) => write!(f, "no refresh_token in the object ({at})"),
-            Self::EmptyRefreshToken(at) => write!(f, "refresh_token is empty ({at})"),
-            Self::RefreshTokenNotString(at) => write!(f, "refresh_token is not a string ({at})"),
-        }
-    }
-}
-
 impl TokenSet {
     /// Reads a token file's bytes, in any encoding that [`text::decode`] knows.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Problem> {
+    pub fn parse(bytes: &[u8]) -> Result<Self, Fault> {
         if let Some(within) = bytes.get(..LARGEST).filter(|_| bytes.len() > LARGEST) {
-            let position = Position::of(&String::from_utf8_lossy(within), usize::MAX);
-            return Err(Problem::TooLarge(position));
+            return Err(Fault::of("larger than 1 MiB", &String::from_utf8_lossy(within), usize::MAX));
         }
         Self::parse_of_any_size(bytes)
     }
 
     /// Reads what this program itself wrote: a reply may have made it larger than it may be read.
-    pub fn parse_of_any_size(bytes: &[u8]) -> Result<Self, Problem> {
-        let text = text::decode(bytes).map_err(Problem::NotText)?.into();
-        let members = Object::parse(&text).map_err(|(fault, at)| Problem::NotOneObject(fault, at))?;
+    pub fn parse_of_any_size(bytes: &[u8]) -> Result<Self, Fault> {
+        let text = text::decode(bytes)?.into();
+        let members = Object::parse(&text)?;
         let Some(at) = members.offset("refresh_token") else {
             let opening_brace = text.find('{').unwrap_or(0);
-            return Err(Problem::NoRefreshToken(Position::of(&text, opening_brace)));
+            return Err(Fault::of("no refresh_token in the object", &text, opening_brace));
         };
         match members.string("refresh_token") {
-            None => Err(Problem::RefreshTokenNotString(Position::of(&text, at))),
-            Some(token) if token.is_empty() => Err(Problem::EmptyRefreshToken(Position::of(&text, at))),
+            None => Err(Fault::of("refresh_token is not a string", &text, at)),
+            Some(token) if token.is_empty() => Err(Fault::of("refresh_token is empty", &text, at)),
             Some(_) => Ok(Self::new(members, Layout::of(&text))),
         }
     }

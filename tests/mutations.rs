@@ -182,7 +182,7 @@ fn mangled_replies_are_understood_or_quoted_harmlessly() {
                 assert!(said.len() < 800 && !said.contains("Canary7-r ") && !said.contains("Canary7-secret"), "{said}");
             }
             Err(Unanswered::NotOauth(kind)) => {
-                sentences.insert(sentence(&kind.to_string()));
+                sentences.insert(sentence(kind));
             }
         }
     }

@@ -52,21 +52,10 @@ pub struct Identity(ClientCert);
 /// Why certificate and key are no identity.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum IdentityFault {
-    NoCertificate,
-    NoKey,
+    /// The certificate file, and what is wrong with it.
+    Certificate(&'static str),
+    Key(&'static str),
     KeyDoesNotFit,
-    Unusable,
-}
-
-impl IdentityFault {
-    pub fn why(self) -> &'static str {
-        match self {
-            Self::NoCertificate => "no PEM certificate in it",
-            Self::NoKey => "no unencrypted PEM private key (PKCS#8, SEC1 or PKCS#1) in it",
-            Self::KeyDoesNotFit => "the client key does not fit the client certificate",
-            Self::Unusable => "a kind of key that this program does not know",
-        }
-    }
 }
 
 impl Identity {
@@ -74,16 +63,17 @@ impl Identity {
     pub fn from_pem(certificate_pem: &[u8], key_pem: &[u8]) -> Result<Self, IdentityFault> {
         let chain = certificates(certificate_pem);
         if chain.is_empty() {
-            return Err(IdentityFault::NoCertificate);
+            return Err(IdentityFault::Certificate("no PEM certificate in it"));
         }
-        let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|_| IdentityFault::NoKey)?;
-        let same_key = PrivateKey::from_pem(key_pem).map_err(|_| IdentityFault::NoKey)?;
+        let no_key = IdentityFault::Key("no unencrypted PEM private key (PKCS#8, SEC1 or PKCS#1) in it");
+        let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|_| no_key)?;
+        let same_key = PrivateKey::from_pem(key_pem).map_err(|_| no_key)?;
         let identity = ClientCert::new_with_certs(&chain.iter().map(owned).collect::<Vec<_>>(), same_key);
         // ureq panics on a key that does not fit, so that is found out here.
         match CertifiedKey::from_der(chain, key, &ring::default_provider()) {
             Ok(_) => Ok(Self(identity)),
             Err(rustls::Error::InconsistentKeys(_)) => Err(IdentityFault::KeyDoesNotFit),
-            Err(_) => Err(IdentityFault::Unusable),
+            Err(_) => Err(IdentityFault::Key("a kind of key that this program does not know")),
         }
     }
 }
@@ -109,7 +99,11 @@ pub(super) fn config(roots: &Roots, identity: Option<&Identity>) -> TlsConfig {
 /// Why the two ends could not agree on a TLS session.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum TlsFault {
-    Certificate(CertificateFault),
+    /// The server's certificate is not trusted: why, and the next step.
+    Certificate {
+        what: &'static str,
+        hint: &'static str,
+    },
     /// The server refused us, or our certificate.
     Alert(AlertDescription),
     NotTls,
@@ -117,19 +111,8 @@ pub enum TlsFault {
     Other,
 }
 
-/// What is wrong with the server's certificate.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum CertificateFault {
-    UnknownIssuer,
-    Expired,
-    NotYetValid,
-    OtherName,
-    WrongUsage,
-    /// One that signs others, such as `openssl req -x509` makes.
-    OfAuthority,
-    Revoked,
-    Invalid,
-}
+/// Of certificates that are not trusted, only these may be under other roots.
+const UNKNOWN_ISSUER: &str = "its issuer is unknown";
 
 impl TlsFault {
     /// The TLS fault inside an I/O error, if that is what it is.
@@ -139,8 +122,8 @@ impl TlsFault {
 
     pub(super) fn new(error: &rustls::Error) -> Self {
         match error {
-            rustls::Error::InvalidCertificate(fault) => Self::Certificate(CertificateFault::new(fault)),
-            rustls::Error::NoCertificatesPresented => Self::Certificate(CertificateFault::Invalid),
+            rustls::Error::InvalidCertificate(fault) => Self::of_certificate(fault),
+            rustls::Error::NoCertificatesPresented => Self::of_certificate(&CertificateError::BadEncoding),
             rustls::Error::AlertReceived(alert) => Self::Alert(*alert),
             rustls::Error::InvalidMessage(_) => Self::NotTls,
             rustls::Error::PeerIncompatible(_) => Self::NothingInCommon,
@@ -148,8 +131,35 @@ impl TlsFault {
         }
     }
 
+    fn of_certificate(error: &CertificateError) -> Self {
+        use CertificateError as E;
+        const CLOCK: &str = "check this machine's clock, then the server's certificate";
+        const REPLACE: &str = "the server's operator must replace its certificate";
+        let (what, hint) = match error {
+            E::UnknownIssuer => (
+                UNKNOWN_ISSUER,
+                "if a company's proxy inspects TLS or the server has an authority of its own, give that authority's \
+                 certificate with --ca-file FILE; else the server may keep an intermediate certificate to itself",
+            ),
+            E::Expired | E::ExpiredContext { .. } => ("it has expired", CLOCK),
+            E::NotValidYet | E::NotValidYetContext { .. } => ("it is not valid yet", CLOCK),
+            E::NotValidForName | E::NotValidForNameContext { .. } => {
+                ("it is for another host", "check the host in the token endpoint's URL")
+            }
+            E::InvalidPurpose | E::InvalidPurposeContext { .. } => ("it is not meant for servers", REPLACE),
+            E::Revoked => ("it was revoked", REPLACE),
+            // webpki's word, for which rustls has none: such as `openssl req -x509` makes.
+            E::Other(why) if why.to_string() == "CaUsedAsEndEntity" => (
+                "it is that of an authority, not of a server",
+                "the server needs one of its own: if self-signed, with basicConstraints=CA:FALSE",
+            ),
+            _ => ("it is malformed or badly signed", REPLACE),
+        };
+        Self::Certificate { what, hint }
+    }
+
     pub(super) fn is_unknown_issuer(self) -> bool {
-        self == Self::Certificate(CertificateFault::UnknownIssuer)
+        matches!(self, Self::Certificate { what: UNKNOWN_ISSUER, .. })
     }
 
     /// A server that is about to stop or broke down may say so in an alert; everything else that has a
@@ -178,18 +188,7 @@ impl TlsFault {
 
     pub(super) fn hint(self) -> &'static str {
         match self {
-            Self::Certificate(CertificateFault::UnknownIssuer) => {
-                "if a company's proxy inspects TLS or the server has an authority of its own, give that authority's \
-                 certificate with --ca-file FILE; else the server may keep an intermediate certificate to itself"
-            }
-            Self::Certificate(CertificateFault::Expired | CertificateFault::NotYetValid) => {
-                "check this machine's clock, then the server's certificate"
-            }
-            Self::Certificate(CertificateFault::OtherName) => "check the host in the token endpoint's URL",
-            Self::Certificate(CertificateFault::OfAuthority) => {
-                "the server needs one of its own: if self-signed, with basicConstraints=CA:FALSE"
-            }
-            Self::Certificate(_) => "the server's operator must replace its certificate",
+            Self::Certificate { hint, .. } => hint,
             Self::Alert(_) => "a server that wants a client certificate gets one by --client-cert and --client-key",
             Self::NotTls => {
                 "check the port in the token endpoint's URL, and whether something intercepts the connection"
@@ -203,43 +202,11 @@ impl TlsFault {
 impl fmt::Display for TlsFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Certificate(fault) => write!(f, "the server's certificate is not trusted: {fault}"),
+            Self::Certificate { what, .. } => write!(f, "the server's certificate is not trusted: {what}"),
             Self::Alert(alert) => write!(f, "the server ended the TLS session: {alert:?}"),
             Self::NotTls => f.write_str("the server does not answer in TLS"),
             Self::NothingInCommon => f.write_str("the server and this program have no TLS version or cipher in common"),
             Self::Other => f.write_str("the TLS session failed"),
         }
-    }
-}
-
-impl CertificateFault {
-    fn new(error: &CertificateError) -> Self {
-        use CertificateError as E;
-        match error {
-            E::UnknownIssuer => Self::UnknownIssuer,
-            E::Expired | E::ExpiredContext { .. } => Self::Expired,
-            E::NotValidYet | E::NotValidYetContext { .. } => Self::NotYetValid,
-            E::NotValidForName | E::NotValidForNameContext { .. } => Self::OtherName,
-            E::InvalidPurpose | E::InvalidPurposeContext { .. } => Self::WrongUsage,
-            E::Revoked => Self::Revoked,
-            // webpki's word, for which rustls has none.
-            E::Other(why) if why.to_string() == "CaUsedAsEndEntity" => Self::OfAuthority,
-            _ => Self::Invalid,
-        }
-    }
-}
-
-impl fmt::Display for CertificateFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::UnknownIssuer => "its issuer is unknown",
-            Self::Expired => "it has expired",
-            Self::NotYetValid => "it is not valid yet",
-            Self::OtherName => "it is for another host",
-            Self::WrongUsage => "it is not meant for servers",
-            Self::OfAuthority => "it is that of an authority, not of a server",
-            Self::Revoked => "it was revoked",
-            Self::Invalid => "it is malformed or badly signed",
-        })
     }
 }

@@ -186,7 +186,7 @@ fn text_that_is_none_costs_no_token() {
         let (outcome, _) =
             answer_with(with_length(&TOKENS.replace("28800", &format!("28800,\"x\":\"{nul}\""))), &["--no-replay"]);
         let outcome = outcome.expect_exit(76);
-        assert!(outcome.stderr().contains("a body that is not JSON"), "{}", outcome.report(&[]));
+        assert!(outcome.stderr().contains("a body that is no JSON object"), "{}", outcome.report(&[]));
     }
 }
 
