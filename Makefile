@@ -161,7 +161,7 @@ test-windows: $(WINDOWS_BINARY)
 	$(IN_WINE) $(CARGO) test --locked --test suite -- --include-ignored cases:: meanwhile:: windows scheduled_task:: \
 	  it_does_not_tell_where the_file_is_small --skip meanwhile::a_lock_that --skip meanwhile::lock_and --skip meanwhile::a_full_disk \
 	  --skip windows::alone
-	$(IN_WINE) $(CARGO) test --locked --test suite -- --include-ignored windows::alone
+	$(IN_WINE) $(CARGO) test --locked --test suite -- --include-ignored windows::alone --test-threads 1
 
 IN_WINE = DOCUSIGN_REFRESH_BINARY=$(CURDIR)/$(WINDOWS_BINARY) sh tests/windows/in-wine.sh
 

@@ -74,7 +74,7 @@ fn change_mask(how: libc::c_int) {
 }
 
 #[cfg(windows)]
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError};
 
 #[cfg(windows)]
 struct End {
@@ -86,14 +86,17 @@ struct End {
 static END: Mutex<End> = Mutex::new(End { is_held_back: false, is_asked_for: false });
 #[cfg(windows)]
 static LET_THROUGH: Condvar = Condvar::new();
+#[cfg(windows)]
+static INSTALLED: Once = Once::new();
 
 #[cfg(windows)]
 pub fn hold_back() {
     end().is_held_back = true;
+    // Not again for another attempt: while a handler waits, the list of handlers is locked.
     // SAFETY: the handler has the signature that is asked for, and is there as long as the process.
-    unsafe {
+    INSTALLED.call_once(|| unsafe {
         windows_sys::Win32::System::Console::SetConsoleCtrlHandler(Some(wait), 1);
-    }
+    });
 }
 
 #[cfg(windows)]
