@@ -119,7 +119,7 @@ impl RefreshRequest {
             return Err(Unanswered::NotOauth("an empty body"));
         }
         let form = || matches!(body, Body::Whole(_)).then(|| read_form(text))?;
-        let Some(object) = Object::parse_leniently(text).or_else(form) else {
+        let Some(object) = Object::parse_leniently(text).or_else(form).or_else(|| read_tokens_behind(text)) else {
             return Err(Unanswered::NotOauth(match bytes {
                 // Though the request says `Accept-Encoding: identity`.
                 [0x1F, 0x8B, ..] => "a compressed body, which was not asked for",
@@ -298,6 +298,12 @@ fn read_seconds(text: &str) -> Option<Duration> {
     }
     // A century bounds the arithmetic; nothing real comes near.
     whole.parse().ok().filter(|&seconds| seconds <= 100 * 366 * 86_400).map(Duration::from_secs)
+}
+
+/// Tokens behind something else: a PHP server with display_errors prints its warnings first.
+fn read_tokens_behind(text: &str) -> Option<Object> {
+    let object = Object::parse_leniently(&text[text.find('{')?..])?;
+    object.string("access_token").map(|_| object)
 }
 
 /// A form-encoded answer, as old Facebook and GitHub without `Accept` send (facts 2.4).
