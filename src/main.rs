@@ -169,9 +169,11 @@ fn run(settings: &Settings, network: Network, speaker: &Speaker<'_>) -> Result<E
 /// Whether someone stored other tokens since `before`, and with them an access token to use. What was
 /// written of its end, and is over, counts only if it was written anew: not every answer tells.
 fn is_refreshed(now: &TokenSet, before: &TokenSet) -> bool {
-    let end = now.expires_at().filter(|_| now.expires_at() != before.expires_at());
-    let is_over = end.is_some_and(|end| end <= SystemTime::now());
-    !now.has_tokens_of(before) && now.access_token().is_some() && !is_over
+    if now.has_tokens_of(before) || now.access_token().is_none() {
+        return false;
+    }
+    let end = now.expires_at();
+    end == before.expires_at() || end.is_none_or(|end| end > SystemTime::now())
 }
 
 /// How long the stored access token still lives, if that is at least `min_ttl`.

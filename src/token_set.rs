@@ -79,8 +79,8 @@ impl TokenSet {
     /// several disagree. A relative `expires_in` alone tells nothing: the file's age is unknown.
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.access_token.as_ref()?;
-        let stored = expiry::NAMES.iter().filter_map(|name| self.members.text(name));
-        stored.filter_map(expiry::read).map(|(at, _)| at).min()
+        let stored = self.members.iter().filter(|(name, _)| expiry::NAMES.contains(&name.as_ref()));
+        stored.filter_map(|(_, value)| expiry::read(value)).map(|(at, _)| at).min()
     }
 
     /// This token set after a token response to a request that was sent at `requested_at`.
@@ -138,8 +138,9 @@ fn merge(stored: &Object, response: &TokenResponse, requested_at: SystemTime) ->
 fn expiries(stored: &Object, response: &TokenResponse, at: SystemTime) -> Vec<(Cow<'static, str>, String)> {
     let mut is_told = response.members.text("expires_at").is_some();
     let mut expiries = Vec::new();
-    for name in expiry::NAMES {
-        let Some((_, form)) = stored.text(name).and_then(expiry::read) else { continue };
+    for (name, value) in stored.iter() {
+        let Some(name) = expiry::NAMES.into_iter().find(|known| *known == name) else { continue };
+        let Some((_, form)) = expiry::read(value) else { continue };
         is_told = true;
         if response.members.text(name).is_none() {
             expiries.push((name.into(), form.write(at)));

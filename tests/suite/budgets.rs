@@ -46,6 +46,12 @@ const BACKTRACES: u64 = 450_000;
 /// Connecting, the handshake of TLS 1.3, the request. TLS 1.2 takes one more.
 const ROUND_TRIPS: u64 = 3;
 
+/// A token file of so many members is just about as large as one may be.
+const MEMBERS_OF_A_MEBIBYTE: usize = 25_000;
+
+/// With either C library.
+const INSTRUCTIONS_FOR_A_MEBIBYTE: u64 = 400_000_000;
+
 /// Ours included.
 const CRATES: usize = 36;
 
@@ -79,10 +85,17 @@ enum Address {
 
 /// One cycle under another program, whose arguments may need a file to write to.
 fn cycle_under(address: Address, wrapper: impl FnOnce(&Path) -> Vec<OsString>) -> (Outcome, String) {
+    cycle_beside(0, address, wrapper)
+}
+
+/// The same with so many members in the token file that are nobody's.
+fn cycle_beside(members: usize, address: Address, wrapper: impl FnOnce(&Path) -> Vec<OsString>) -> (Outcome, String) {
     let rotation = kit::rotation();
     let server = kit::serve(Script::always(rotation.step()));
     let mut workspace = Workspace::new("budget");
-    workspace.give(TOKEN_FILE, rotation.first_token_file());
+    let lines = (0..members).map(|number| format!("\n  \"member-{number:05}\": \"{number:018}\","));
+    let token_file = rotation.first_token_file().replacen('{', &format!("{{{}", lines.collect::<String>()), 1);
+    workspace.give(TOKEN_FILE, token_file);
     // Of a file that is refreshed every few hours the lock file has long been there.
     workspace.program().refreshing_at(&server).run().expect_exit(0);
 
@@ -152,14 +165,17 @@ fn the_file_is_small() {
 #[test]
 fn a_cycle_takes_few_instructions() {
     let (Some(budget), Some(valgrind)) = (budget(), tools::find("valgrind")) else { return };
-    let (outcome, _) = cycle_under(Address::Name, |file| {
-        let out = format!("--callgrind-out-file={}", file.display());
-        words(&valgrind, ["--tool=callgrind", &out], Path::new("--"))
-    });
-    let report = outcome.stderr();
-    let collected = report.lines().find_map(|line| line.split_once("Collected :"));
-    let instructions = collected.and_then(|(_, number)| number.trim().parse().ok());
-    check("instructions", instructions.expect("callgrind counts"), budget.instructions);
+    let instructions = |members| {
+        let (outcome, _) = cycle_beside(members, Address::Name, |file| {
+            let out = format!("--callgrind-out-file={}", file.display());
+            words(&valgrind, ["--tool=callgrind", &out], Path::new("--"))
+        });
+        let report = outcome.stderr();
+        let collected = report.lines().find_map(|line| line.split_once("Collected :"));
+        collected.and_then(|(_, number)| number.trim().parse().ok()).expect("callgrind counts")
+    };
+    check("instructions", instructions(0), budget.instructions);
+    check("instructions with a token file of 1 MiB", instructions(MEMBERS_OF_A_MEBIBYTE), INSTRUCTIONS_FOR_A_MEBIBYTE);
 }
 
 #[test]
