@@ -75,8 +75,21 @@ impl Object {
     /// the object is ignored. A reply that can be understood at all must not be lost.
     pub fn parse_leniently(text: &str) -> Option<Self> {
         let (pairs, _) = read_members(text).ok()?;
+        Some(Self::of_pairs(pairs))
+    }
+
+    /// Reads the members of an object up to where its text ends too early or is no JSON any more.
+    pub fn parse_beginning(text: &str) -> Self {
+        let mut pairs = Pairs::new();
+        let whole = serde_json::Deserializer::from_str(text).deserialize_map(Members(&mut pairs));
+        // A number does not show its own end.
+        pairs.pop_if(|(_, value)| whole.is_err() && !value.get().ends_with(['"', '}', ']']));
+        Self::of_pairs(pairs)
+    }
+
+    fn of_pairs(pairs: Pairs<'_>) -> Self {
         let understood = pairs.into_iter().filter_map(|(name, value)| Some((unquote(name.get())?, value)));
-        Some(Self::default().with(understood.map(|(name, value)| (name.into(), value.get().to_owned()))))
+        Self::default().with(understood.map(|(name, value)| (name.into(), value.get().to_owned())))
     }
 
     /// This object with these members, each in its place, or at the end where there is none of its
@@ -207,9 +220,9 @@ fn read_members(text: &str) -> Result<(Pairs<'_>, usize), Fault> {
         Some(Err(fault)) => return Err(locate(text, &fault)),
         None => return Err(Fault::of("the file is empty", text, 0)),
     };
-    let pairs = serde_json::Deserializer::from_str(object.get())
-        .deserialize_map(Members)
-        .map_err(|fault| locate(text, &fault))?;
+    let mut pairs = Pairs::new();
+    let read = serde_json::Deserializer::from_str(object.get()).deserialize_map(Members(&mut pairs));
+    read.map_err(|fault| locate(text, &fault))?;
     Ok((pairs, values.byte_offset()))
 }
 
@@ -225,21 +238,21 @@ fn locate(text: &str, fault: &serde_json::Error) -> Fault {
     Fault::of("not valid JSON", text, line_start + fault.column().saturating_sub(1))
 }
 
-struct Members;
+/// Takes an object's members one by one: those before a fault are there after it.
+struct Members<'pairs, 'text>(&'pairs mut Pairs<'text>);
 
-impl<'de> Visitor<'de> for Members {
-    type Value = Pairs<'de>;
+impl<'text> Visitor<'text> for Members<'_, 'text> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut pairs = Vec::new();
+    fn visit_map<A: MapAccess<'text>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(pair) = map.next_entry()? {
-            pairs.push(pair);
+            self.0.push(pair);
         }
-        Ok(pairs)
+        Ok(())
     }
 }
 
@@ -291,6 +304,27 @@ mod tests {
         let object = Object::parse_leniently("{\"a\":1,\"a\":2} <!-- -->").unwrap();
         assert_eq!(object.text("a"), Some("2"));
         assert!(Object::parse_leniently("<html>").is_none());
+    }
+
+    #[test]
+    fn reads_what_is_there_of_a_reply() {
+        for (text, last) in [
+            ("{\"a\":\"x\",\"b\":\"y\"", Some("b")),
+            ("{\"a\":\"x\",\"b\":[1]", Some("b")),
+            ("{\"a\":\"x\",\"b\":\"y", Some("a")),
+            ("{\"a\":\"x\",\"b\":288", Some("a")),
+            ("{\"a\":\"x\",\"b\":28800}", Some("b")),
+            ("{\"a\":\"x\",\"b\":28800,}", Some("a")),
+            ("{\"a\":\"x\" \"b\":\"y\"}", Some("a")),
+            ("{\"a\":\"x\",b:\"y\"}", Some("a")),
+            ("{\"a\"", None),
+            ("{", None),
+            ("", None),
+            ("[\"a\"]", None),
+        ] {
+            let object = Object::parse_beginning(text);
+            assert_eq!(object.iter().last().map(|(name, _)| name.into_owned()).as_deref(), last, "{text}");
+        }
     }
 
     #[test]

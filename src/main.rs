@@ -53,7 +53,7 @@ use error::Error;
 use http::{HttpClient, LARGEST_BODY, Network};
 use journal::Journal;
 use oauth::RefreshRequest;
-use refresh::Refreshed;
+use refresh::{Refreshed, Unrefreshed};
 use report::{Ending, Outcome};
 use token_file::TokenFile;
 use token_set::TokenSet;
@@ -133,23 +133,16 @@ fn run(settings: &Settings, network: Network, speaker: &Speaker<'_>) -> Result<E
         Ok(refreshed) => refreshed,
         Err(unrefreshed) => {
             signals::let_through();
-            return match locked.read() {
-                Ok(now) if unrefreshed.is_dead_token() && !now.has_tokens_of(&stored) => {
-                    match is_refreshed(&now, &stored) {
-                        true => Ok(Ending { outcome: Outcome::AnotherRun, stored: now }),
-                        false => Err(Error::of_other_login(settings)),
-                    }
-                }
-                _ => Err(Error::of_refresh(settings, &unrefreshed)),
-            };
+            return without_tokens(settings, &unrefreshed, &stored, locked.read().ok());
         }
     };
 
     let Refreshed { response, connection, answer } = refreshed;
     let commit = draft.commit(&stored, |stored| stored.refreshed(&response, requested_at));
+    // Else the user first learns where the tokens are.
     if commit.is_ok() {
         signals::let_through();
-    } // else the user first learns where the tokens are
+    }
     // This process is about to end, which closes it with fewer system calls.
     mem::forget(connection);
     journal.step(format_args!("{answer}"));
@@ -158,12 +151,27 @@ fn run(settings: &Settings, network: Network, speaker: &Speaker<'_>) -> Result<E
     if let Some(warning) = commit.warning {
         speaker.warn(format_args!("{warning}"));
     }
-    if let Some(foreign_type) = &response.foreign_type {
-        speaker.warn(format_args!("the server calls the token's type \"{foreign_type}\", not Bearer"));
+    for warning in &response.warnings {
+        speaker.warn(format_args!("{warning}"));
     }
     let is_rotated = !commit.stored.refresh_token().is_same(stored.refresh_token());
     let outcome = Outcome::Refreshed { lifetime: response.expires_in, is_rotated };
     Ok(Ending { outcome, stored: commit.stored })
+}
+
+/// The end of a run whose refresh brought no tokens. Whoever made the sent ones worthless may have stored
+/// others: another run, or a human at a login.
+fn without_tokens(
+    settings: &Settings,
+    unrefreshed: &Unrefreshed,
+    sent: &TokenSet,
+    now: Option<TokenSet>,
+) -> Result<Ending, Error> {
+    match now.filter(|now| unrefreshed.is_dead_token() && !now.has_tokens_of(sent)) {
+        Some(stored) if is_refreshed(&stored, sent) => Ok(Ending { outcome: Outcome::AnotherRun, stored }),
+        Some(_) => Err(Error::of_other_login(settings)),
+        None => Err(Error::of_refresh(settings, unrefreshed)),
+    }
 }
 
 /// Whether someone stored other tokens since `before`, and with them an access token to use. What was

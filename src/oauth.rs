@@ -119,15 +119,13 @@ impl RefreshRequest {
             return Err(Unanswered::NotOauth("an empty body"));
         }
         let form = || matches!(body, Body::Whole(_)).then(|| read_form(text))?;
-        let Some(object) = Object::parse_leniently(text).or_else(form).or_else(|| read_tokens_behind(text)) else {
-            return Err(Unanswered::NotOauth(match bytes {
-                // Though the request says `Accept-Encoding: identity`.
-                [0x1F, 0x8B, ..] => "a compressed body, which was not asked for",
-                _ if text.starts_with('<') => "an HTML page",
-                _ => "a body that is no JSON object",
-            }));
-        };
         let is_success = (200..300).contains(&status);
+        let Some(object) = Object::parse_leniently(text).or_else(form).or_else(|| read_tokens_behind(text)) else {
+            return match read_tokens_before_fault(text).filter(|_| is_success) {
+                Some(object) => Ok(TokenResponse::new(object, self).but_not_whole()),
+                None => Err(Unanswered::NotOauth(name_of_foreign_body(text, bytes))),
+            };
+        };
         match object.string("access_token").filter(|token| !token.is_empty() && is_success) {
             Some(_) => Ok(TokenResponse::new(object, self)),
             None => Err(self.read_error(&object)),
@@ -180,22 +178,28 @@ pub struct TokenResponse {
     /// None if the server sent none, or an empty one (facts 2.4: Azure, PayPal): the old one stays.
     pub refresh_token: Option<Secret>,
     pub expires_in: Option<Duration>,
-    /// A `token_type` that is not Bearer, printable. One that is missing counts as Bearer, as in
-    /// golang/oauth2; its case does not matter (section 5.1).
-    pub foreign_type: Option<String>,
+    /// What is odd about it, printable.
+    pub warnings: Vec<String>,
 }
 
 impl TokenResponse {
     fn new(members: Object, request: &RefreshRequest) -> Self {
+        // One that is missing counts as Bearer, as in golang/oauth2; its case does not matter (section 5.1).
+        let foreign_type = members
+            .string("token_type")
+            .filter(|kind| !kind.is_empty() && !kind.eq_ignore_ascii_case("bearer"))
+            .map(|kind| format!("the server calls the token's type \"{}\", not Bearer", request.printable(&kind)));
         Self {
             refresh_token: members.string("refresh_token").filter(|token| !token.is_empty()).map(Secret::new),
             expires_in: members.text("expires_in").and_then(read_seconds),
-            foreign_type: members
-                .string("token_type")
-                .filter(|kind| !kind.is_empty() && !kind.eq_ignore_ascii_case("bearer"))
-                .map(|kind| request.printable(&kind)),
+            warnings: foreign_type.into_iter().collect(),
             members,
         }
+    }
+
+    fn but_not_whole(mut self) -> Self {
+        self.warnings.push("the server's answer is cut off or no JSON behind its tokens; they are stored".to_owned());
+        self
     }
 }
 
@@ -304,6 +308,23 @@ fn read_seconds(text: &str) -> Option<Duration> {
 fn read_tokens_behind(text: &str) -> Option<Object> {
     let object = Object::parse_leniently(&text[text.find('{')?..])?;
     object.string("access_token").map(|_| object)
+}
+
+/// Tokens in an object that was cut off behind them, or is no JSON there. Both must have been read to their
+/// end; then to ask again could only make them worthless.
+fn read_tokens_before_fault(text: &str) -> Option<Object> {
+    let object = Object::parse_beginning(&text[text.find('{')?..]);
+    let has = |name| object.string(name).is_some_and(|token| !token.is_empty());
+    (has("access_token") && has("refresh_token")).then_some(object)
+}
+
+fn name_of_foreign_body(text: &str, bytes: &[u8]) -> &'static str {
+    match bytes {
+        // Though the request says `Accept-Encoding: identity`.
+        [0x1F, 0x8B, ..] => "a compressed body, which was not asked for",
+        _ if text.starts_with('<') => "an HTML page",
+        _ => "a body that is no JSON object",
+    }
 }
 
 /// A form-encoded answer, as old Facebook and GitHub without `Accept` send (facts 2.4).

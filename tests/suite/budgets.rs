@@ -133,9 +133,10 @@ fn the_readme_gives_the_same_ceilings() {
     };
     let instructions = |budget: &Budget| format!("{:.1} million", budget.instructions as f64 / 1e6);
     let resident = |budget: &Budget| format!("{:.1} MiB", budget.resident as f64 / 1024.0);
-    let figures: [&dyn Fn(&Budget) -> String; 7] = [
+    let figures: [&dyn Fn(&Budget) -> String; 8] = [
         &bytes,
         &instructions,
+        &|_| format!("{} million", INSTRUCTIONS_FOR_A_MEBIBYTE / 1_000_000),
         &resident,
         &|budget| budget.system_calls.to_string(),
         &|budget| budget.system_calls_by_name.to_string(),

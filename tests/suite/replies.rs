@@ -91,15 +91,19 @@ fn body_of(size: usize) -> String {
     TOKENS.replace('}', &format!(r#","pad":"{}"}}"#, "x".repeat(size - empty.len())))
 }
 
+/// Of a larger one the tokens count where they come first.
 #[test]
 fn a_mebibyte_is_read_and_not_a_byte_more() {
     let stored = expect_tokens(with_length(&body_of(MIB)));
     assert!(stored["pad"].as_str().is_some_and(|pad| pad.len() > MIB - 200));
-    let until_close = [b"HTTP/1.0 200 OK\r\n\r\n", body_of(MIB).as_bytes()].concat();
-    expect_tokens(until_close);
+    let until_close = |body: &str| [b"HTTP/1.0 200 OK\r\n\r\n", body.as_bytes()].concat();
+    expect_tokens(until_close(&body_of(MIB)));
 
-    let endless = format!("HTTP/1.0 200 OK\r\n\r\n{}", body_of(8 * MIB));
-    for reply in [with_length(&body_of(MIB + 1)), endless.into_bytes()] {
+    for reply in [with_length(&body_of(MIB + 1)), until_close(&body_of(8 * MIB))] {
+        assert_eq!(expect_tokens(reply)["refresh_token"], "Canary7-next");
+    }
+    let tokens_last = |size: usize| TOKENS.replace('{', &format!(r#"{{"pad":"{}","#, "x".repeat(size)));
+    for reply in [with_length(&tokens_last(MIB)), until_close(&tokens_last(8 * MIB))] {
         let (outcome, requests) = answer_with(reply, &["--no-replay"]);
         let outcome = outcome.expect_exit(75);
         assert!(outcome.stderr().contains("the answer is larger than 1 MiB"), "{}", outcome.report(&[]));
@@ -182,9 +186,14 @@ fn text_that_is_none_costs_no_token() {
     let body = [&TOKENS.as_bytes()[..TOKENS.len() - 1], b",\"note\":\"\xff\xfe caf\xe9\"}"].concat();
     let reply = ok(&format!("Content-Length: {}\r\n", body.len()), &body);
     expect_tokens(reply);
-    for nul in ["\0", "\u{1b}"] {
-        let (outcome, _) =
-            answer_with(with_length(&TOKENS.replace("28800", &format!("28800,\"x\":\"{nul}\""))), &["--no-replay"]);
+    // JSON wants these escaped. Where they stand after the tokens, the tokens count.
+    for control in ["\0", "\u{1b}"] {
+        let member = format!("\"x\":\"{control}\"");
+        let stored = expect_tokens(with_length(&TOKENS.replace("\"expires_in\"", &format!("{member},\"expires_in\""))));
+        assert!(stored["refresh_token"] == "Canary7-next" && stored["x"].is_null(), "{stored}");
+
+        let reply = with_length(&TOKENS.replace('{', &format!("{{{member},")));
+        let (outcome, _) = answer_with(reply, &["--no-replay"]);
         let outcome = outcome.expect_exit(76);
         assert!(outcome.stderr().contains("a body that is no JSON object"), "{}", outcome.report(&[]));
     }
