@@ -8,7 +8,8 @@
 //!   succeeds, and the server never sees a spent token;
 //! - if not, the run died while the server's answer was under way or being written: the residual
 //!   window. It is counted, and holds no call but those that await and read the reply, and the
-//!   write, the truncation and the sync of the draft;
+//!   write, the truncation and the sync of the draft; where the disk does not take that write, those
+//!   that make a second draft, too;
 //! - the next ordinary run that succeeds leaves nothing behind but the token file and the lock.
 //!
 //! What a machine without a plug can show of a power cut is the order of the calls: see
@@ -16,7 +17,7 @@
 
 use crate::kit::TOKEN_FILE;
 use crate::needs::Need;
-use crate::scene::{self, DRAFT, Footing, LOCK, Scene};
+use crate::scene::{self, AGAIN, DRAFT, Footing, LOCK, Scene};
 use crate::strace::{self, Call, Injection, Trace};
 use crate::token_server::Script;
 use std::collections::BTreeMap;
@@ -76,10 +77,11 @@ impl Tally {
     }
 }
 
-/// Kills a run of `stage`'s scene at every call.
-fn sweep(what: &str, stage: impl Fn() -> Scene + Sync) -> Tally {
+/// Kills a run of `stage`'s scene at every call. A fault that is given strikes in each of these runs. (Not
+/// where the kill is at a call of the same name: strace knows one injection for a name.)
+fn sweep(what: &str, fault: Option<&Injection>, stage: impl Fn() -> Scene + Sync) -> Tally {
     let scene = stage();
-    let (outcome, whole) = strace::run(scene.program_under(strace::words(&scene.log(), None)), &scene.log());
+    let (outcome, whole) = strace::run(scene.program_under(strace::words(&scene.log(), fault)), &scene.log());
     outcome.expect_exit(0);
     let names = Mutex::new(whole.names());
     assert!(whole.calls.len() > 100, "{}", whole.report());
@@ -91,7 +93,7 @@ fn sweep(what: &str, stage: impl Fn() -> Scene + Sync) -> Tally {
                 while let Some(name) = { names.lock().expect("no thread panicked").pop() } {
                     for n in 1.. {
                         assert!(n < TOO_MANY, "{name}");
-                        let Some((ending, call)) = kill(stage(), &name, n) else { break };
+                        let Some((ending, call)) = kill(stage(), fault, &name, n) else { break };
                         tally.lock().expect("no thread panicked").add(ending, &call);
                     }
                 }
@@ -104,9 +106,10 @@ fn sweep(what: &str, stage: impl Fn() -> Scene + Sync) -> Tally {
 }
 
 /// Kills a run at its `n`-th call of this name. Nothing, if the run makes fewer of them.
-fn kill(mut scene: Scene, name: &str, n: usize) -> Option<(Ending, String)> {
+fn kill(mut scene: Scene, fault: Option<&Injection>, name: &str, n: usize) -> Option<(Ending, String)> {
     let (stored_before, spent_before) = (scene.stored(), scene.rotation.refreshes());
-    let words = strace::words(&scene.log(), Some(&Injection::kill(name, n)));
+    let kill = Injection::kill(name, n);
+    let words = strace::words(&scene.log(), fault.into_iter().chain([&kill]));
     let (killed, trace) = strace::run(scene.program_under(words), &scene.log());
     if killed.status.success() {
         return None;
@@ -138,7 +141,7 @@ fn kill(mut scene: Scene, name: &str, n: usize) -> Option<(Ending, String)> {
         assert_eq!(scene.stored(), Some(scene.rotation.refreshes()), "{}", what("the next run did not refresh"));
         assert_eq!(scene.litter(), [""; 0], "{}", what("the next run left this"));
     }
-    let place = [DRAFT, LOCK, TOKEN_FILE, "work"].into_iter().find(|file| last.is_on(file));
+    let place = [DRAFT, AGAIN, LOCK, TOKEN_FILE, "work"].into_iter().find(|file| last.is_on(file));
     let place = place.unwrap_or(if last.is_on_socket() { "socket" } else { "" });
     Some((ending, format!("{name} {place}").trim_end().to_owned()))
 }
@@ -148,6 +151,9 @@ fn is_of_window(call: &Call) -> bool {
     match call.name.as_str() {
         "recvfrom" | "read" | "poll" | "ppoll" | "setsockopt" => call.is_on_socket(),
         "pwrite64" | "ftruncate" | "fsync" => call.is_on(DRAFT),
+        // Where the first draft does not take them.
+        "open" | "openat" | "fcntl" | "fstat" | "statx" | "fchmod" => call.is_on(AGAIN),
+        "close" => call.is_on(DRAFT),
         name => MEMORY.contains(&name),
     }
 }
@@ -157,7 +163,7 @@ fn killed_at_any_call_a_run_leaves_the_old_file_or_the_new_one() {
     if !Need::Strace.is_met() {
         return;
     }
-    let tally = sweep("an ordinary run", || Scene::new("killed", Footing::Plain));
+    let tally = sweep("an ordinary run", None, || Scene::new("killed", Footing::Plain));
     assert!(tally.count(Ending::Old) > 50);
     assert!(tally.count(Ending::New) > 3);
     // The sync of the complete draft, the second look at the token file, the rename.
@@ -174,7 +180,7 @@ fn killed_at_any_call_a_run_that_recovers_loses_nothing() {
     if !Need::Strace.is_met() {
         return;
     }
-    let tally = sweep("a run that recovers", || {
+    let tally = sweep("a run that recovers", None, || {
         let scene = Scene::new("killed-twice", Footing::Plain).died_at("rename", 1);
         assert_eq!(scene.refreshes_behind(&scene.workspace.read(DRAFT)), Some(1));
         scene
@@ -189,7 +195,7 @@ fn killed_at_any_call_a_run_on_an_edited_file_leaves_the_old_file_or_the_new_one
     if !Need::Strace.is_met() {
         return;
     }
-    let tally = sweep("a run on an edited file", || {
+    let tally = sweep("a run on an edited file", None, || {
         Scene::staged("killed-edited", Footing::Plain, |workspace, step| {
             let token_file = workspace.path(TOKEN_FILE);
             Script::once([step.clone().on_request(move |_| scene::edit(&token_file))]).then_always(step)
@@ -206,11 +212,30 @@ fn killed_at_any_call_a_run_on_a_mounted_file_leaves_the_old_file_or_the_new_one
     if !Need::Strace.is_met() || !Need::OwnMounts.is_met() {
         return;
     }
-    let tally = sweep("a run on a mounted file", || Scene::new("killed-mounted", Footing::Mounted));
+    let tally = sweep("a run on a mounted file", None, || Scene::new("killed-mounted", Footing::Mounted));
     assert!(tally.count(Ending::Old) > 50);
     assert!(tally.count(Ending::New) > 3);
     assert!(tally.count(Ending::Recovered) > 3);
     assert!(tally.count(Ending::Lost) < 10);
+}
+
+/// The disk fails one of the calls that save the tokens, so these are written a second time.
+#[test]
+fn killed_at_any_call_a_run_whose_disk_failed_loses_nothing_that_was_written() {
+    if !Need::Strace.is_met() {
+        return;
+    }
+    let whole = whole_run(&Scene::new("saved", Footing::Plain), &[]);
+    let answered = whole.calls.iter().rposition(|call| call.name == "recvfrom").expect("the reply is read");
+    for name in ["pwrite64", "ftruncate", "fsync"] {
+        let n = whole.calls[..answered].iter().filter(|call| call.name == name).count() + 1;
+        let fault = Injection::fail(name, n, "EIO");
+        let stage = || Scene::new("killed-failed", Footing::Plain);
+        let tally = sweep(&format!("a run whose {name} fails"), Some(&fault), stage);
+        assert!(tally.calls(Ending::Recovered).iter().any(|call| call.ends_with(AGAIN)));
+        assert!(tally.count(Ending::Recovered) > 5);
+        assert!(tally.count(Ending::Lost) < 10);
+    }
 }
 
 /// The trace of a run that ends well.
