@@ -33,25 +33,31 @@
 //! is overwritten in place and synced. The complete draft is the redo log until that is done, and
 //! with the fingerprint taken away first, it counts whatever half of it TOKENS holds.
 
+mod draft;
 mod mount;
 #[cfg_attr(unix, path = "token_file/protection_unix.rs")]
 #[cfg_attr(windows, path = "token_file/protection_windows.rs")]
 mod protection;
+mod recovery;
 
 use std::ffi::OsString;
-use std::fmt;
-use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
-use std::io::{self, IoSlice, Read as _, Write as _};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::secret::Secret;
-use crate::text::{self, Fault, reason};
+use crate::text::{self, Fault};
 use crate::token_set::{LARGEST, TokenSet};
 
-/// What the new content may need beside the old content and the reply: separators and expiry.
-const DRAFT_MARGIN: usize = 4096;
+use draft::Warning;
+pub use recovery::Recovery;
+
+/// The names beside TOKENS.
+const LOCK: &str = ".lock";
+const DRAFT: &str = ".new";
+const SECOND_DRAFT: &str = ".new.again";
 
 /// A token file that exists and can be replaced.
 pub struct TokenFile {
@@ -62,49 +68,6 @@ pub struct TokenFile {
 pub struct LockedTokenFile {
     file: TokenFile,
     lock: File,
-}
-
-/// A blank draft of a locked token file. Dropped uncommitted, it is removed.
-pub struct Draft<'a> {
-    locked: &'a LockedTokenFile,
-    replaced: Metadata,
-    path: PathBuf,
-    file: File,
-    directory: protection::Directory,
-    state: State,
-}
-
-#[derive(PartialEq)]
-enum State {
-    Blank,
-    /// Holds tokens, or may: not ours to remove.
-    Kept,
-}
-
-/// What the draft of an earlier, dead run was, and what became of it.
-pub enum Recovery {
-    /// It held newer tokens than TOKENS and is now TOKENS.
-    Promoted,
-    /// The same; TOKENS was no token file, and what it said stays at this path.
-    Replaced(PathBuf),
-    /// TOKENS holds those of another login; it stays at this path.
-    SetAside(PathBuf),
-}
-
-/// A commit that succeeded.
-pub struct Commit {
-    pub stored: TokenSet,
-    /// What did not go as usual, though the tokens are safe.
-    pub warning: Option<Warning>,
-}
-
-pub enum Warning {
-    /// TOKENS is a mount point and was overwritten in place.
-    InPlace,
-    /// The rename is done, but the directory could not be synced.
-    DirectoryNotSynced(io::Error),
-    /// TOKENS is done, but the draft could not be removed.
-    DraftNotRemoved(io::Error),
 }
 
 /// Why a step failed. Nothing is spent, but for the last three.
@@ -173,7 +136,7 @@ impl TokenFile {
     }
 
     fn unresolved(given: &Path, why: io::Error) -> Error {
-        let draft = Self { path: given.to_owned() }.beside(".new");
+        let draft = Self { path: given.to_owned() }.beside(DRAFT);
         let is_complete = |bytes: &[u8]| TokenSet::parse_of_any_size(without_blanks(bytes)).is_ok();
         match draft_at(&draft) {
             Ok(Some(left)) if why.kind() == io::ErrorKind::NotFound && is_complete(&left) => Error::OnlyDraft(draft),
@@ -197,13 +160,13 @@ impl TokenFile {
     }
 
     fn has_draft(&self) -> bool {
-        fs::symlink_metadata(self.beside(".new")).is_ok()
+        fs::symlink_metadata(self.beside(DRAFT)).is_ok()
     }
 
     /// Waits for the lock, at most `timeout`, and calls `waiting` once if there is a wait.
     pub fn lock(self, timeout: Duration, waiting: impl FnOnce()) -> Result<LockedTokenFile, Error> {
-        let path = self.beside(".lock");
-        let failed = |why| Error::LockFailed { lock: self.beside(".lock"), why };
+        let path = self.beside(LOCK);
+        let failed = |why| Error::LockFailed { lock: self.beside(LOCK), why };
         let lock = retried(|| self.open_lock(&path)).map_err(failed)?;
         let started = Instant::now();
         let mut waiting = Some(waiting);
@@ -279,108 +242,8 @@ impl LockedTokenFile {
         self.file.read()
     }
 
-    /// Deals with the draft that a dead run left.
-    pub fn recover(&self) -> Result<Option<Recovery>, Error> {
-        let path = self.file.beside(".new");
-        self.take_second().map_err(self.draft_failed("cannot take the second draft of an earlier run"))?;
-        let Some(draft) = draft_at(&path).map_err(self.draft_failed("cannot read the draft of an earlier run"))? else {
-            return Ok(None);
-        };
-        let recovery = self.recover_from(without_blanks(&draft))?;
-        // Without a draft it says nothing.
-        let _ = self.forget();
-        Ok(recovery)
-    }
-
     fn draft_failed(&self, doing: &'static str) -> impl FnOnce(io::Error) -> Error {
-        move |why| Error::DraftFailed { draft: self.file.beside(".new"), doing, why }
-    }
-
-    /// The second draft of a run that wrote one, if complete, takes the first one's place.
-    fn take_second(&self) -> io::Result<()> {
-        let path = self.file.beside(".new.again");
-        let Some(bytes) = draft_at(&path)? else { return Ok(()) };
-        if TokenSet::parse_of_any_size(&bytes).is_err() {
-            return retried(|| fs::remove_file(&path));
-        }
-        // The run may have died before it synced this one; the first one may be on the disk.
-        retried(|| protection::sync(&path))?;
-        retried(|| fs::rename(&path, self.file.beside(".new")))
-    }
-
-    fn recover_from(&self, content: &[u8]) -> Result<Option<Recovery>, Error> {
-        let path = self.file.beside(".new");
-        let remove = || {
-            retried(|| fs::remove_file(&path)).map_err(self.draft_failed("cannot remove the draft of an earlier run"))
-        };
-        let Ok(drafted) = TokenSet::parse_of_any_size(content) else {
-            return remove().map(|()| None);
-        };
-        let noted = self.noted().map_err(self.draft_failed("cannot tell which token file it replaces"))?;
-        let promote = || {
-            let promoted = self.promote_recovered(&path, content);
-            promoted.map_err(self.draft_failed("cannot promote the draft of an earlier run"))
-        };
-        match self.file.read() {
-            Ok(stored) if stored.has_tokens_of(&drafted) => remove().map(|()| None),
-            Ok(stored) if !noted.is_empty() && noted != fingerprint(stored.refresh_token()) => {
-                let rescue = self.file.rescue_path();
-                let moved = retried(|| fs::rename(&path, &rescue));
-                moved.map_err(self.draft_failed("cannot set aside the draft of an earlier run"))?;
-                Ok(Some(Recovery::SetAside(rescue)))
-            }
-            Err(Error::NotATokenFile(_)) if !noted.is_empty() => {
-                let rescue =
-                    self.keep_text().map_err(self.draft_failed("cannot keep what the token file says beside it"))?;
-                promote().map(|()| Some(Recovery::Replaced(rescue)))
-            }
-            Err(Error::Unreadable(why)) if why.kind() != io::ErrorKind::NotFound => Err(Error::Unreadable(why)),
-            _ => promote().map(|()| Some(Recovery::Promoted)),
-        }
-    }
-
-    /// Copies what stands in TOKENS and is no token file, but someone's.
-    fn keep_text(&self) -> io::Result<PathBuf> {
-        let rescue = self.file.rescue_path();
-        self.write_beside(&rescue, &read_up_to(&self.file.path, usize::MAX)?)?;
-        Ok(rescue)
-    }
-
-    /// Makes a file that is protected as TOKENS is, and synced.
-    fn write_beside(&self, path: &Path, content: &[u8]) -> io::Result<File> {
-        let tokens = &self.file.path;
-        let replaced = fs::metadata(tokens)?;
-        let mut file = retried(|| protection::create_draft(path, tokens, &replaced))?;
-        protection::copy(tokens, &replaced, &file)?;
-        file.write_all(content)?;
-        retried(|| file.sync_all())?;
-        Ok(file)
-    }
-
-    fn promote_recovered(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        let file = match self.cut(path, content.len()) {
-            // It has the mode of TOKENS, which may let nobody write, not even its owner.
-            Err(why) if why.kind() == io::ErrorKind::PermissionDenied => {
-                let again = self.file.beside(".new.again");
-                let file = self.write_beside(&again, content)?;
-                retried(|| fs::rename(&again, path))?;
-                file
-            }
-            cut => cut?,
-        };
-        let directory = protection::Directory::open(self.file.directory())?;
-        self.promote(path, &Secret::new(String::from_utf8_lossy(content)))?;
-        // Who forgets the new name in a power cut still has the draft's.
-        let _ = directory.sync(&file);
-        Ok(())
-    }
-
-    /// What a run did not come to that died after it had written its draft.
-    fn cut(&self, draft: &Path, length: usize) -> io::Result<File> {
-        let file = retried(|| OpenOptions::new().write(true).open(draft))?;
-        retried(|| file.set_len(length as u64))?;
-        retried(|| file.sync_all())?;
-        Ok(file)
+        move |why| Error::DraftFailed { draft: self.file.beside(DRAFT), doing, why }
     }
 
     /// Puts a complete draft in TOKENS's place.
@@ -412,159 +275,6 @@ impl LockedTokenFile {
         let mut noted = Vec::new();
         (&self.lock).take(FINGERPRINT_LENGTH).read_to_end(&mut noted)?;
         Ok(noted)
-    }
-
-    /// Proves, before the refresh token is spent, that `stored` and a reply of up to
-    /// `largest_reply` bytes can be saved here.
-    pub fn draft(&self, stored: &TokenSet, largest_reply: usize) -> Result<Draft<'_>, Error> {
-        let path = self.file.beside(".new");
-        let tokens = retried(|| fs::metadata(&self.file.path)).map_err(Error::Unreadable)?;
-        let is_fixed = retried(|| protection::is_fixed(&self.file.path, &tokens));
-        if is_fixed.map_err(Error::Unreadable)? {
-            return Err(Error::Fixed(protection::MAKE_REPLACEABLE));
-        }
-        let directory = protection::Directory::open(self.file.directory())
-            .map_err(self.draft_failed("cannot open its directory"))?;
-        let size = stored.document_length() + largest_reply + DRAFT_MARGIN;
-        if mount::is_mount_point(&self.file.path, &tokens, &directory) {
-            let proven = mount::prove_writable(&self.file.path, size);
-            proven.map_err(Error::MountNotWritable)?;
-        }
-        let file = retried(|| protection::create_draft(&path, &self.file.path, &tokens))
-            .map_err(self.draft_failed("cannot make the draft"))?;
-        let mut draft = Draft { locked: self, replaced: tokens, path, file, directory, state: State::Blank };
-        protection::copy(&self.file.path, &draft.replaced, &draft.file)
-            .map_err(|why| Error::NotOurs { draft: draft.path.clone(), why })?;
-        draft.fill(size).map_err(self.draft_failed("cannot reserve space in the draft"))?;
-        let noted = self.note(&fingerprint(stored.refresh_token()));
-        noted.map_err(self.draft_failed("cannot note in the lock file which refresh token it replaces"))?;
-        // Or else a power cut may forget the draft's name, whatever it holds by then.
-        draft.directory.sync(&draft.file).map_err(self.draft_failed("cannot sync its directory"))?;
-        Ok(draft)
-    }
-}
-
-impl Draft<'_> {
-    /// By writing: fallocate takes 2 ms less on a disk, but on a thin volume or a server's it proves
-    /// nothing.
-    fn fill(&mut self, size: usize) -> io::Result<()> {
-        // One buffer many times in one system call, not a megabyte of memory.
-        let blanks = [b'\n'; 32 << 10];
-        let mut slices = vec![IoSlice::new(&blanks); size.div_ceil(blanks.len())];
-        let mut rest = slices.as_mut_slice();
-        while !rest.is_empty() {
-            match self.file.write_vectored(rest) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => IoSlice::advance_slices(&mut rest, written),
-                Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
-                Err(why) => return Err(why),
-            }
-        }
-        retried(|| self.file.sync_all())
-    }
-
-    /// Saves what `refreshed` makes of the token set that was sent. Between this call and the
-    /// sync of the complete draft there is nothing but a write and a truncation.
-    pub fn commit(mut self, sent: &TokenSet, refreshed: impl Fn(&TokenSet) -> TokenSet) -> Result<Commit, Error> {
-        self.state = State::Kept;
-        let mut new = refreshed(sent);
-        let mut content = new.document();
-        // After a failed sync nothing is known of a file; a fresh one may fare better.
-        if let Err(why) = self.complete(&content) {
-            self.write_again(&content).map_err(|_| Error::NotWritten { draft: self.path.clone(), why })?;
-            self.take_again()?;
-        }
-        // Nobody who uses the lock wrote meanwhile; an editor or a human may have.
-        match self.locked.read() {
-            Ok(now) if !now.refresh_token().is_same(sent.refresh_token()) => return Err(self.set_aside()),
-            Ok(now) if !now.is_same_document(sent) => {
-                new = refreshed(&now);
-                content = new.document();
-                self.write_again(&content).map_err(self.not_saved("cannot write the draft again"))?;
-                self.take_again()?;
-            }
-            Ok(_) => {}
-            // Deleted meanwhile: there is nothing of anyone's to keep.
-            Err(Error::Unreadable(why)) if why.kind() == io::ErrorKind::NotFound => {}
-            Err(Error::Unreadable(why)) => return Err(self.not_saved("cannot read the token file again")(why)),
-            Err(_) => return Err(self.set_aside()),
-        }
-        let promoted = self.locked.promote(&self.path, &content);
-        let mut warning = promoted.map_err(self.not_saved("cannot replace the token file"))?;
-        if let Err(why) = self.directory.sync(&self.file) {
-            warning.get_or_insert(Warning::DirectoryNotSynced(why));
-        }
-        let _ = self.locked.forget();
-        Ok(Commit { stored: new, warning })
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "stored in the draft")]
-    fn complete(&mut self, content: &Secret) -> io::Result<()> {
-        let content = content.expose().as_bytes();
-        protection::write_at_start(&self.file, content)?;
-        retried(|| self.file.set_len(content.len() as u64))?;
-        retried(|| self.file.sync_all())
-    }
-
-    /// Writes a second draft, complete before it takes the first one's place.
-    fn write_again(&mut self, content: &Secret) -> io::Result<()> {
-        let tokens = &self.locked.file.path;
-        self.file = retried(|| protection::create_draft(&self.path_again(), tokens, &self.replaced))?;
-        protection::copy(tokens, &self.replaced, &self.file)?;
-        self.complete(content)
-    }
-
-    fn take_again(&self) -> Result<(), Error> {
-        let failed = |why| Error::NotSaved { draft: self.path_again(), doing: "cannot rename the draft", why };
-        retried(|| fs::rename(self.path_again(), &self.path)).map_err(failed)
-    }
-
-    fn path_again(&self) -> PathBuf {
-        self.locked.file.beside(".new.again")
-    }
-
-    fn not_saved(&self, doing: &'static str) -> impl FnOnce(io::Error) -> Error + use<> {
-        let draft = self.path.clone();
-        move |why| Error::NotSaved { draft, doing, why }
-    }
-
-    fn set_aside(&self) -> Error {
-        let rescue = self.locked.file.rescue_path();
-        match retried(|| fs::rename(&self.path, &rescue)) {
-            // A rescue copy that the directory forgets in a power cut is still better than none.
-            Ok(()) => {
-                let _ = self.directory.sync(&self.file);
-                let _ = self.locked.forget();
-                Error::Superseded(rescue)
-            }
-            Err(why) => {
-                self.not_saved("someone else wrote the token file meanwhile, and the draft cannot be set aside")(why)
-            }
-        }
-    }
-}
-
-impl Drop for Draft<'_> {
-    fn drop(&mut self) {
-        if self.state == State::Blank {
-            // The next run removes a blank draft if this one can't.
-            let _ = retried(|| fs::remove_file(&self.path));
-            let _ = self.locked.forget();
-        }
-    }
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::InPlace => {
-                f.write_str("the token file is a mount point and was overwritten in place; mount its directory instead")
-            }
-            Self::DirectoryNotSynced(why) => write!(f, "saved, but its directory could not be synced: {}", reason(why)),
-            Self::DraftNotRemoved(why) => {
-                write!(f, "saved in place, but the draft could not be removed: {}", reason(why))
-            }
-        }
     }
 }
 
