@@ -79,7 +79,7 @@ install: $(BINARY)
 	  $(DESTDIR)$(PREFIX)/share/bash-completion/completions/docusign-refresh
 
 # What is published. The scripts say what they need; check-dist is the part of CI that tests it, and
-# repeats the build for this machine's system only: repro takes all of $(SYSTEMS).
+# repeats the build for this machine's system and for Windows: repro takes all of $(SYSTEMS).
 .PHONY: dist image repro deny check-dist
 
 SYSTEMS ?= x86_64-linux aarch64-linux x86_64-windows
@@ -117,7 +117,7 @@ deny:
 
 check-dist: dist image
 	SYSTEMS='$(SYSTEMS)' CARGO='$(CARGO)' RUSTC='$(RUSTC)' MAKE='$(MAKE)' sh tests/dist/check.sh
-	$(BUILD_ENVIRONMENT) SYSTEMS='$(ARCH)-linux' MAKE='$(MAKE)' sh tests/dist/repro.sh
+	$(BUILD_ENVIRONMENT) SYSTEMS='$(filter $(ARCH)-linux %-windows,$(SYSTEMS))' MAKE='$(MAKE)' sh tests/dist/repro.sh
 
 clean:
 	$(CARGO) clean
@@ -149,7 +149,7 @@ comma := ,
 windows: $(WINDOWS_BINARY)
 
 $(WINDOWS_BINARY): $(SOURCES)
-	CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER=x86_64-w64-mingw32-gcc RUSTFLAGS='$(WINDOWS_FLAGS)' \
+	CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER=$(CURDIR)/src/dist/windows-link.sh RUSTFLAGS='$(WINDOWS_FLAGS)' \
 	  $(WINDOWS_TOOL) build $(WINDOWS_STD) $(WINDOWS_PROFILE) --locked --release --target $(WINDOWS) --bin docusign-refresh
 	@mkdir -p $(DIST)
 	@cp $(BUILD)/$(WINDOWS)/release/docusign-refresh.exe $@

@@ -2,15 +2,18 @@
 # Builds everything a second time, elsewhere, and compares it with target/dist bit for bit.
 #
 # `make repro` runs this after `make dist image`. The second build has its own copy of the sources,
-# its own target directory, its own CARGO_HOME, a path of another length, another time and another
-# umask. Compared are the program of a plain `make`, and for each of SYSTEMS the archive and the
+# its own target directory, its own CARGO_HOME, a path of another length and on the other side of /usr in
+# the order of names (ld sorts by file names, see src/dist/windows-link.sh), another time and another umask. Compared are the program of a plain `make`, and for each of SYSTEMS the archive and the
 # list of what is inside; of the image, the digest.
 set -eu
 
 : "${SYSTEMS:?names the systems}" "${CARGO_HOME:?names the first CARGO_HOME}"
 make=${MAKE:-make}
 
-scratch=$(mktemp -d)
+case $(printf '%s\n' "$PWD" /usr | LC_ALL=C sort | head -n 1) in
+    /usr) scratch=$(mktemp -d --tmpdir=/tmp) ;;
+    *) scratch=$(mktemp -d --tmpdir=/var/tmp) ;;
+esac
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 1' HUP INT TERM
 elsewhere="$scratch/a-checkout/that/lies/somewhere/else"
