@@ -2,9 +2,10 @@
 # Builds everything a second time, elsewhere, and compares it with target/dist bit for bit.
 #
 # `make repro` runs this after `make dist image`. The second build has its own copy of the sources,
-# its own target directory, its own CARGO_HOME, a path of another length and on the other side of /usr in
-# the order of names (ld sorts by file names, see src/dist/windows-link.sh), another time and another umask. Compared are the program of a plain `make`, and for each of SYSTEMS the archive and the
-# list of what is inside; of the image, the digest.
+# its own target directory, its own CARGO_HOME, another time, another umask, and a path of another length
+# that is on the other side of /usr in the order of names: ld sorts by file names (see
+# src/dist/windows-link.sh). Compared are the program of a plain `make`, and for each of SYSTEMS the
+# archive and the list of what is inside; of the image, the digest.
 set -eu
 
 : "${SYSTEMS:?names the systems}" "${CARGO_HOME:?names the first CARGO_HOME}"
