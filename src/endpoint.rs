@@ -18,11 +18,15 @@ pub enum Environment {
 }
 
 impl Environment {
-    pub fn host(self) -> &'static str {
+    fn token_endpoint(self) -> &'static str {
         match self {
-            Self::Demo => "account-d.docusign.com",
-            Self::Production => "account.docusign.com",
+            Self::Demo => "https://account-d.docusign.com/oauth/token",
+            Self::Production => "https://account.docusign.com/oauth/token",
         }
+    }
+
+    pub fn host(self) -> &'static str {
+        self.token_endpoint().split('/').nth(2).unwrap_or_default()
     }
 }
 
@@ -40,10 +44,7 @@ pub enum Unfit {
 
 impl TokenEndpoint {
     pub fn of_environment(environment: Environment) -> Self {
-        Self(Uri::from_static(match environment {
-            Environment::Demo => "https://account-d.docusign.com/oauth/token",
-            Environment::Production => "https://account.docusign.com/oauth/token",
-        }))
+        Self(Uri::from_static(environment.token_endpoint()))
     }
 
     pub fn parse(url: &str) -> Result<Self, Unfit> {

@@ -72,24 +72,17 @@ impl Object {
     }
 
     /// Reads what a server sent: of a member that occurs twice the last one counts, and text after
-    /// the object is ignored. A reply that can be understood at all must not be lost.
-    pub fn parse_leniently(text: &str) -> Option<Self> {
-        let (pairs, _) = read_members(text).ok()?;
-        Some(Self::of_pairs(pairs))
-    }
-
-    /// Reads the members of an object up to where its text ends too early or is no JSON any more.
-    pub fn parse_beginning(text: &str) -> Self {
+    /// the object is ignored. Where the text ends too early, or is no JSON any more, the error is an object
+    /// of the members before: a reply that can be understood at all must not be lost.
+    pub fn parse_leniently(text: &str) -> Result<Self, Self> {
         let mut pairs = Pairs::new();
         let whole = serde_json::Deserializer::from_str(text).deserialize_map(Members(&mut pairs));
         // A number does not show its own end.
         pairs.pop_if(|(_, value)| whole.is_err() && !value.get().ends_with(['"', '}', ']']));
-        Self::of_pairs(pairs)
-    }
-
-    fn of_pairs(pairs: Pairs<'_>) -> Self {
         let understood = pairs.into_iter().filter_map(|(name, value)| Some((unquote(name.get())?, value)));
-        Self::default().with(understood.map(|(name, value)| (name.into(), value.get().to_owned())))
+        let members = understood.map(|(name, value)| (name.into(), value.get().to_owned()));
+        let object = Self::default().with(members);
+        if whole.is_ok() { Ok(object) } else { Err(object) }
     }
 
     /// This object with these members, each in its place, or at the end where there is none of its
@@ -190,6 +183,12 @@ pub fn quote(text: &str) -> String {
 /// The string that a JSON text is, if it is one and valid Unicode.
 pub fn unquote(text: &str) -> Option<String> {
     serde_json::from_str(text).ok()
+}
+
+/// The whole part of a number that is written without an exponent.
+pub fn whole_part(number: &str) -> Option<u64> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    fraction.bytes().all(|byte| byte.is_ascii_digit()).then(|| whole.parse().ok())?
 }
 
 /// A member's name; as it stands there if that is no Unicode string (`"\ud800"`).
@@ -301,9 +300,9 @@ mod tests {
 
     #[test]
     fn reads_replies_leniently() {
-        let object = Object::parse_leniently("{\"a\":1,\"a\":2} <!-- -->").unwrap();
+        let object = Object::parse_leniently("{\"a\":1,\"a\":2} <!-- -->").ok().unwrap();
         assert_eq!(object.text("a"), Some("2"));
-        assert!(Object::parse_leniently("<html>").is_none());
+        assert!(Object::parse_leniently("<html>").is_err());
     }
 
     #[test]
@@ -322,7 +321,7 @@ mod tests {
             ("", None),
             ("[\"a\"]", None),
         ] {
-            let object = Object::parse_beginning(text);
+            let object = Object::parse_leniently(text).unwrap_or_else(|beginning| beginning);
             assert_eq!(object.iter().last().map(|(name, _)| name.into_owned()).as_deref(), last, "{text}");
         }
     }

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::json::{Object, quote};
+use crate::json::{Object, quote, whole_part};
 use crate::secret::Secret;
 use crate::text;
 
@@ -120,7 +120,8 @@ impl RefreshRequest {
         }
         let form = || matches!(body, Body::Whole(_)).then(|| read_form(text))?;
         let is_success = (200..300).contains(&status);
-        let Some(object) = Object::parse_leniently(text).or_else(form).or_else(|| read_tokens_behind(text)) else {
+        let whole = Object::parse_leniently(text).ok();
+        let Some(object) = whole.or_else(form).or_else(|| read_tokens_behind(text)) else {
             return match read_tokens_before_fault(text).filter(|_| is_success) {
                 Some(object) => Ok(TokenResponse::new(object, self).but_not_whole()),
                 None => Err(Unanswered::NotOauth(name_of_foreign_body(text, bytes))),
@@ -295,25 +296,21 @@ fn encode(text: &str) -> String {
 /// `expires_in` in whole seconds: a number, or a string as at least PayPal sends (golang/oauth2). One
 /// with an exponent tells nothing.
 fn read_seconds(text: &str) -> Option<Duration> {
-    let number = text.trim_matches('"');
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
+    let seconds = whole_part(text.trim_matches('"'))?;
     // A century bounds the arithmetic; nothing real comes near.
-    whole.parse().ok().filter(|&seconds| seconds <= 100 * 366 * 86_400).map(Duration::from_secs)
+    (seconds <= 100 * 366 * 86_400).then(|| Duration::from_secs(seconds))
 }
 
 /// Tokens behind something else: a PHP server with display_errors prints its warnings first.
 fn read_tokens_behind(text: &str) -> Option<Object> {
-    let object = Object::parse_leniently(&text[text.find('{')?..])?;
+    let object = Object::parse_leniently(&text[text.find('{')?..]).ok()?;
     object.string("access_token").map(|_| object)
 }
 
 /// Tokens in an object that was cut off behind them, or is no JSON there. Both must have been read to their
 /// end; then to ask again could only make them worthless.
 fn read_tokens_before_fault(text: &str) -> Option<Object> {
-    let object = Object::parse_beginning(&text[text.find('{')?..]);
+    let object = Object::parse_leniently(&text[text.find('{')?..]).err()?;
     let has = |name| object.string(name).is_some_and(|token| !token.is_empty());
     (has("access_token") && has("refresh_token")).then_some(object)
 }

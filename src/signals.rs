@@ -1,7 +1,8 @@
 //! Signals that would end or stop the process between the sending of a request and the safe storage
 //! of its answer wait until that is over. The kernel keeps them: the mask is lifted, and they act.
 //!
-//! The time that they wait is bounded by `--timeout` and what the disk then takes. SIGKILL and SIGQUIT are not held back.
+//! The time that they wait is bounded by `--timeout` and what the disk then takes. SIGKILL and SIGQUIT
+//! are not held back.
 //!
 //! Windows tells of Ctrl-C, Ctrl-Break and a closed console on a thread of its own: that thread
 //! waits. A closed console is granted five seconds by Windows; the end of a scheduled task by force

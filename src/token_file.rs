@@ -41,7 +41,7 @@ mod protection;
 mod recovery;
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -246,6 +246,14 @@ impl LockedTokenFile {
         move |why| Error::DraftFailed { draft: self.file.beside(DRAFT), doing, why }
     }
 
+    /// Makes a file that is protected as TOKENS is, which has this metadata, and completes it.
+    fn write_beside(&self, path: &Path, tokens: &Metadata, content: &[u8]) -> io::Result<File> {
+        let file = retried(|| protection::create_draft(path, &self.file.path, tokens))?;
+        protection::copy(&self.file.path, tokens, &file)?;
+        complete(&file, content)?;
+        Ok(file)
+    }
+
     /// Puts a complete draft in TOKENS's place.
     fn promote(&self, draft: &Path, content: &Secret) -> io::Result<Option<Warning>> {
         match retried(|| fs::rename(draft, &self.file.path)) {
@@ -287,6 +295,13 @@ fn fingerprint(token: &Secret) -> Vec<u8> {
     let hash =
         token.expose().bytes().fold(0x811C_9DC5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     format!("{hash:08x}\n").into_bytes()
+}
+
+/// Makes this the whole content of a file, and durable.
+fn complete(file: &File, content: &[u8]) -> io::Result<()> {
+    protection::write_at_start(file, content)?;
+    retried(|| file.set_len(content.len() as u64))?;
+    retried(|| file.sync_all())
 }
 
 /// What a run left as a draft, if it did. No link is followed.

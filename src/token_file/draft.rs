@@ -8,7 +8,7 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, IoSlice, Write as _};
 use std::path::PathBuf;
 
-use super::{DRAFT, Error, LockedTokenFile, SECOND_DRAFT, fingerprint, mount, protection, retried};
+use super::{DRAFT, Error, LockedTokenFile, SECOND_DRAFT, complete, fingerprint, mount, protection, retried};
 use crate::secret::Secret;
 use crate::text::reason;
 use crate::token_set::TokenSet;
@@ -106,7 +106,7 @@ impl Draft<'_> {
         let mut new = refreshed(sent);
         let mut content = new.document();
         // After a failed sync nothing is known of a file; a fresh one may fare better.
-        if let Err(why) = self.complete(&content) {
+        if let Err(why) = self.write(&content) {
             self.write_again(&content).map_err(|_| Error::NotWritten { draft: self.path.clone(), why })?;
             self.take_again()?;
         }
@@ -135,19 +135,15 @@ impl Draft<'_> {
     }
 
     #[expect(clippy::disallowed_methods, reason = "stored in the draft")]
-    fn complete(&mut self, content: &Secret) -> io::Result<()> {
-        let content = content.expose().as_bytes();
-        protection::write_at_start(&self.file, content)?;
-        retried(|| self.file.set_len(content.len() as u64))?;
-        retried(|| self.file.sync_all())
+    fn write(&self, content: &Secret) -> io::Result<()> {
+        complete(&self.file, content.expose().as_bytes())
     }
 
     /// Writes a second draft, complete before it takes the first one's place.
+    #[expect(clippy::disallowed_methods, reason = "stored in the draft")]
     fn write_again(&mut self, content: &Secret) -> io::Result<()> {
-        let tokens = &self.locked.file.path;
-        self.file = retried(|| protection::create_draft(&self.path_again(), tokens, &self.replaced))?;
-        protection::copy(tokens, &self.replaced, &self.file)?;
-        self.complete(content)
+        self.file = self.locked.write_beside(&self.path_again(), &self.replaced, content.expose().as_bytes())?;
+        Ok(())
     }
 
     fn take_again(&self) -> Result<(), Error> {

@@ -4,7 +4,7 @@
 //! which the lock file keeps a fingerprint. Whatever fails here leaves the draft to the run after this.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{
@@ -82,20 +82,9 @@ impl LockedTokenFile {
 
     /// Copies what stands in TOKENS and is no token file, but someone's.
     fn keep_text(&self) -> io::Result<PathBuf> {
-        let rescue = self.file.rescue_path();
-        self.write_beside(&rescue, &read_up_to(&self.file.path, usize::MAX)?)?;
+        let (tokens, rescue) = (&self.file.path, self.file.rescue_path());
+        self.write_beside(&rescue, &fs::metadata(tokens)?, &read_up_to(tokens, usize::MAX)?)?;
         Ok(rescue)
-    }
-
-    /// Makes a file that is protected as TOKENS is, and synced.
-    fn write_beside(&self, path: &Path, content: &[u8]) -> io::Result<File> {
-        let tokens = &self.file.path;
-        let replaced = fs::metadata(tokens)?;
-        let mut file = retried(|| protection::create_draft(path, tokens, &replaced))?;
-        protection::copy(tokens, &replaced, &file)?;
-        file.write_all(content)?;
-        retried(|| file.sync_all())?;
-        Ok(file)
     }
 
     fn promote_recovered(&self, path: &Path, content: &[u8]) -> io::Result<()> {
@@ -103,7 +92,7 @@ impl LockedTokenFile {
             // It has the mode of TOKENS, which may let nobody write, not even its owner.
             Err(why) if why.kind() == io::ErrorKind::PermissionDenied => {
                 let again = self.file.beside(SECOND_DRAFT);
-                let file = self.write_beside(&again, content)?;
+                let file = self.write_beside(&again, &fs::metadata(&self.file.path)?, content)?;
                 retried(|| fs::rename(&again, path))?;
                 file
             }

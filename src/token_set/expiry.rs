@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::json::{quote, unquote};
+use crate::json::{quote, unquote, whole_part};
 
 /// Members that say when the access token ends: oauthlib and ruby's oauth2, PHP league, Go and
 /// rclone, Azure, AWS, Docusign's Postman collection, Google's Node library.
@@ -58,11 +58,7 @@ pub fn read(value_text: &str) -> Option<(SystemTime, Form)> {
 }
 
 fn read_number(text: &str) -> Option<(SystemTime, Form)> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    if !fraction.bytes().all(|byte| byte.is_ascii_digit()) || whole.starts_with('+') {
-        return None;
-    }
-    let number = whole.parse().ok()?;
+    let number = whole_part(text).filter(|_| !text.starts_with('+'))?;
     let (since_epoch, form) = match number {
         FIRST_UNKNOWN.. => return None,
         FIRST_MILLISECONDS.. => (Duration::from_millis(number), Form::Milliseconds),
