@@ -22,9 +22,6 @@ use crate::scene::{AGAIN, DRAFT, Footing, LOCK, Scene};
 use crate::strace::{self, Call, Injection};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::thread;
-
-const THREADS: usize = 3;
 
 /// What a file system may answer: full, broken, read-only, forbidden, out of descriptors, over
 /// quota.
@@ -198,19 +195,11 @@ fn sweep(
     injection: fn(&str, usize, &str) -> Injection,
     table: fn(&Call, &Call, Phase) -> Wanted,
 ) -> Tally {
-    let jobs = names.iter().flat_map(|name| reasons.iter().map(|reason| ((*name).to_owned(), *reason)));
-    let jobs: Mutex<Vec<(String, &str)>> = Mutex::new(jobs.collect());
+    let kinds = names.iter().flat_map(|name| reasons.iter().map(move |reason| (*name, *reason)));
     let tally = Tally::default();
-    thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| {
-                while let Some((name, reason)) = { jobs.lock().expect("no thread panicked").pop() } {
-                    (1..)
-                        .map_while(|n| fail(footing, &injection(&name, n, reason), table))
-                        .for_each(|wanted| tally.add(wanted));
-                }
-            });
-        }
+    strace::sweep(kinds.collect(), |(name, reason), n| {
+        tally.add(fail(footing, &injection(name, n, reason), table)?);
+        Some(())
     });
     tally
 }
@@ -343,7 +332,7 @@ fn while_a_run_recovers_a_call_that_fails_loses_nothing() {
         return;
     }
     let tally: Mutex<BTreeMap<Option<i32>, usize>> = Mutex::default();
-    let fail = |name: &str, n: usize| {
+    strace::sweep(made(Footing::Plain, &ON_FILES), |name, n| {
         let mut scene = Scene::new("failed-twice", Footing::Plain).died_at("rename", 1);
         let words = strace::words(&scene.log(), Some(&Injection::fail(name, n, "EIO")));
         let (outcome, trace) = strace::run(scene.program_under(words), &scene.log());
@@ -361,16 +350,6 @@ fn while_a_run_recovers_a_call_that_fails_loses_nothing() {
         assert_eq!(end, (Some(scene.rotation.refreshes()), 0, vec![]), "{}", what("the next run"));
         *tally.lock().expect("no thread panicked").entry(code).or_default() += 1;
         Some(())
-    };
-    let names = Mutex::new(made(Footing::Plain, &ON_FILES));
-    thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| {
-                while let Some(name) = { names.lock().expect("no thread panicked").pop() } {
-                    (1..).map_while(|n| fail(name, n)).for_each(drop);
-                }
-            });
-        }
     });
     println!("each call on a file while recovering, once: {tally:?}");
     let tally = tally.into_inner().expect("no thread panicked");

@@ -24,12 +24,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::sync::Mutex;
-use std::thread;
-
-const THREADS: usize = 3;
-
-/// More calls of one name than any run makes.
-const TOO_MANY: usize = 1000;
 
 /// Calls that don't touch a file or a socket.
 const MEMORY: [&str; 6] = ["brk", "mmap", "munmap", "mremap", "madvise", "mprotect"];
@@ -83,22 +77,13 @@ fn sweep(what: &str, fault: Option<&Injection>, stage: impl Fn() -> Scene + Sync
     let scene = stage();
     let (outcome, whole) = strace::run(scene.program_under(strace::words(&scene.log(), fault)), &scene.log());
     outcome.expect_exit(0);
-    let names = Mutex::new(whole.names());
     assert!(whole.calls.len() > 100, "{}", whole.report());
 
     let tally = Mutex::new(Tally::default());
-    thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| {
-                while let Some(name) = { names.lock().expect("no thread panicked").pop() } {
-                    for n in 1.. {
-                        assert!(n < TOO_MANY, "{name}");
-                        let Some((ending, call)) = kill(stage(), fault, &name, n) else { break };
-                        tally.lock().expect("no thread panicked").add(ending, &call);
-                    }
-                }
-            });
-        }
+    strace::sweep(whole.names(), |name, n| {
+        let (ending, call) = kill(stage(), fault, name, n)?;
+        tally.lock().expect("no thread panicked").add(ending, &call);
+        Some(())
     });
     let tally = tally.into_inner().expect("no thread panicked");
     tally.print(what);

@@ -123,33 +123,31 @@ fn a_file_that_is_deleted_meanwhile_comes_back() {
     assert_eq!(stored_refresh_token(&workspace), rotation.live_refresh_token());
 }
 
-#[test]
-fn a_refusal_of_a_token_that_someone_else_has_replaced_is_no_failure() {
-    let mut workspace = Workspace::new("someone-else-won");
+/// The server refuses the refresh token, and by then this stands in the token file.
+fn refused_while_someone_writes(stored: &'static str) -> Outcome {
+    let mut workspace = Workspace::new("refused-meanwhile");
     workspace.give(TOKEN_FILE, rotation().first_token_file());
     let tokens = workspace.path(TOKEN_FILE);
     let refusal = Step::reply(json_reply("400 Bad Request", r#"{"error":"invalid_grant"}"#));
-    let step = refusal.on_request(move |_| {
-        fs::write(&tokens, THEIRS).expect("refresh without the lock");
-    });
+    let step = refusal.on_request(move |_| fs::write(&tokens, stored).expect("write without the lock"));
     let server = serve(Script::once([step]));
-    let outcome = workspace.program().refreshing_at(&server).run().expect_exit(0);
+    let outcome = workspace.program().refreshing_at(&server).args(["--print", "header"]).run();
     server.finish();
-    assert_eq!(outcome.files[TOKEN_FILE], THEIRS.as_bytes());
+    assert_eq!(outcome.files[TOKEN_FILE], stored.as_bytes());
+    outcome
+}
+
+#[test]
+fn a_refusal_of_a_token_that_someone_else_has_replaced_is_no_failure() {
+    let outcome = refused_while_someone_writes(THEIRS).expect_exit(0);
+    assert_eq!(outcome.stdout(), "Authorization: Bearer Canary7-theirs\n");
 }
 
 /// A human stores no more than the new refresh token. It is not what the server refused.
 #[test]
 fn a_refusal_of_a_token_that_a_login_has_replaced_says_to_run_again() {
-    let mut workspace = Workspace::new("login-won");
-    workspace.give(TOKEN_FILE, rotation().first_token_file());
-    let tokens = workspace.path(TOKEN_FILE);
-    let refusal = Step::reply(json_reply("400 Bad Request", r#"{"error":"invalid_grant"}"#));
-    let step = refusal.on_request(move |_| fs::write(&tokens, LOGIN).expect("log in"));
-    let server = serve(Script::once([step]));
-    let outcome = workspace.program().refreshing_at(&server).args(["--print", "header"]).run().expect_exit(75);
-    server.finish();
-    assert_eq!((outcome.stdout().as_str(), &outcome.files[TOKEN_FILE]), ("", &LOGIN.as_bytes().to_vec()));
+    let outcome = refused_while_someone_writes(LOGIN).expect_exit(75);
+    assert_eq!(outcome.stdout(), "");
     let wanted = "someone wrote another login meanwhile\nhint: run again";
     assert!(outcome.stderr().contains(wanted), "{}", outcome.report(&[]));
 }

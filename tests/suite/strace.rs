@@ -7,8 +7,11 @@
 
 use crate::kit::{Outcome, Program};
 use std::ffi::OsString;
+use std::fmt::Debug;
 use std::fs;
 use std::path::Path;
+use std::sync::Mutex;
+use std::thread;
 
 /// What happens to which call.
 #[derive(Clone, Debug)]
@@ -47,6 +50,28 @@ pub fn words<'i>(log: &Path, injections: impl IntoIterator<Item = &'i Injection>
 pub fn run(program: Program<'_>, log: &Path) -> (Outcome, Trace) {
     let outcome = program.run();
     (outcome, Trace::read(log))
+}
+
+/// Runs made at a time.
+const THREADS: usize = 3;
+
+/// More calls of one name than any run makes.
+const TOO_MANY: usize = 1000;
+
+/// Strikes at the first call of each of these kinds, the second, and so on, until there is none. A strike
+/// is a run of its own.
+pub fn sweep<Kind: Debug + Send>(kinds: Vec<Kind>, strike: impl Fn(&Kind, usize) -> Option<()> + Sync) {
+    let kinds = Mutex::new(kinds);
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                while let Some(kind) = { kinds.lock().expect("no thread panicked").pop() } {
+                    let made = (1..TOO_MANY).map_while(|n| strike(&kind, n)).count();
+                    assert!(made + 1 < TOO_MANY, "{kind:?}");
+                }
+            });
+        }
+    });
 }
 
 /// One system call.
