@@ -1,6 +1,6 @@
 //! From argv to arguments: what was typed, checked one by one. Pure.
 //!
-//! What it means on this machine, with this environment, is `config`'s to say. Refusals name the
+//! What it means on this machine, with this environment, is `config`'s to say. Failures name the
 //! option and never its value: a secret that was typed in the wrong place must not come out again.
 
 use std::ffi::{OsStr, OsString};
@@ -10,8 +10,8 @@ use std::time::Duration;
 use lexopt::Arg::{Long, Short, Value};
 
 use crate::endpoint::{Environment, TokenEndpoint, Unfit};
+use crate::failure::Failure;
 use crate::refresh::Replay;
-use crate::refusal::Refusal;
 use crate::secret::Secret;
 use crate::text::printable;
 
@@ -79,7 +79,7 @@ pub enum Verbosity {
 const SEE_HELP: &str = "docusign-refresh --help lists the options";
 
 /// Reads the arguments after the program's name.
-pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, Refusal> {
+pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, Failure> {
     let mut parser = lexopt::Parser::from_args(arguments);
     let mut typed = Arguments::default();
     while let Some(argument) = parser.next().map_err(|error| refuse(&error))? {
@@ -100,9 +100,9 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, Refus
     Ok(Command::Run(Box::new(typed)))
 }
 
-fn take(typed: &mut Arguments, option: &str, parser: &mut lexopt::Parser) -> Result<(), Refusal> {
+fn take(typed: &mut Arguments, option: &str, parser: &mut lexopt::Parser) -> Result<(), Failure> {
     let mut value = || match parser.value().map_err(|error| refuse(&error))? {
-        value if value.is_empty() => Err(Refusal::usage(option, "empty value", SEE_HELP)),
+        value if value.is_empty() => Err(Failure::usage(option, "empty value", SEE_HELP)),
         value => Ok(value),
     };
     match option {
@@ -127,83 +127,83 @@ fn take(typed: &mut Arguments, option: &str, parser: &mut lexopt::Parser) -> Res
         "--dry-run" => once(option, &mut typed.run, Run::Dry),
         "--quiet" => speak(typed, Verbosity::Quiet),
         "--verbose" => speak(typed, Verbosity::Verbose),
-        "--client-secret" => Err(Refusal::usage(
+        "--client-secret" => Err(Failure::usage(
             option,
             "no such option: arguments are public, so none takes a secret",
             "put the secret in a file and give --client-secret-file FILE, or - for standard input",
         )),
-        _ => Err(Refusal::usage(option, "no such option", SEE_HELP)),
+        _ => Err(Failure::usage(option, "no such option", SEE_HELP)),
     }
 }
 
 /// Twice the same is harmless here: `-vv` is a habit.
-fn speak(typed: &mut Arguments, wanted: Verbosity) -> Result<(), Refusal> {
+fn speak(typed: &mut Arguments, wanted: Verbosity) -> Result<(), Failure> {
     match typed.verbosity.replace(wanted) {
         Some(other) if other != wanted => {
-            Err(Refusal::usage("--quiet and --verbose", "both given", "give one of them"))
+            Err(Failure::usage("--quiet and --verbose", "both given", "give one of them"))
         }
         _ => Ok(()),
     }
 }
 
-fn once<T>(option: &str, place: &mut Option<T>, value: T) -> Result<(), Refusal> {
+fn once<T>(option: &str, place: &mut Option<T>, value: T) -> Result<(), Failure> {
     match place.replace(value) {
         None => Ok(()),
-        Some(_) => Err(Refusal::usage(option, "given twice", "give it once")),
+        Some(_) => Err(Failure::usage(option, "given twice", "give it once")),
     }
 }
 
-fn take_token_file(typed: &mut Arguments, path: OsString) -> Result<(), Refusal> {
+fn take_token_file(typed: &mut Arguments, path: OsString) -> Result<(), Failure> {
     if path == "-" {
         let what = "standard input can't be the token file: it is written back";
-        return Err(Refusal::usage("TOKEN_FILE", what, "name a file"));
+        return Err(Failure::usage("TOKEN_FILE", what, "name a file"));
     }
     if path.is_empty() {
-        return Err(Refusal::usage("TOKEN_FILE", "empty name", "name a file"));
+        return Err(Failure::usage("TOKEN_FILE", "empty name", "name a file"));
     }
     match typed.token_file.replace(path.into()) {
         None => Ok(()),
         Some(_) => {
-            Err(Refusal::usage("TOKEN_FILE", "more than one", "one run refreshes one file; quote a name with spaces"))
+            Err(Failure::usage("TOKEN_FILE", "more than one", "one run refreshes one file; quote a name with spaces"))
         }
     }
 }
 
 /// lexopt's own messages quote values.
-fn refuse(error: &lexopt::Error) -> Refusal {
+fn refuse(error: &lexopt::Error) -> Failure {
     match error {
         lexopt::Error::MissingValue { option } => {
-            Refusal::usage(option.as_deref().unwrap_or("arguments"), "needs a value", SEE_HELP)
+            Failure::usage(option.as_deref().unwrap_or("arguments"), "needs a value", SEE_HELP)
         }
-        lexopt::Error::UnexpectedValue { option, .. } => Refusal::usage(option, "takes no value", SEE_HELP),
-        _ => Refusal::usage("arguments", "not understood", SEE_HELP),
+        lexopt::Error::UnexpectedValue { option, .. } => Failure::usage(option, "takes no value", SEE_HELP),
+        _ => Failure::usage("arguments", "not understood", SEE_HELP),
     }
 }
 
 /// A value that must be text.
-pub fn parse_text(subject: &str, value: &OsStr) -> Result<String, Refusal> {
+pub fn parse_text(subject: &str, value: &OsStr) -> Result<String, Failure> {
     match value.to_str() {
         Some(text) => Ok(text.to_owned()),
-        None => Err(Refusal::usage(subject, "not UTF-8 text", "write it in UTF-8")),
+        None => Err(Failure::usage(subject, "not UTF-8 text", "write it in UTF-8")),
     }
 }
 
-pub fn parse_environment(subject: &str, value: &OsStr) -> Result<Environment, Refusal> {
+pub fn parse_environment(subject: &str, value: &OsStr) -> Result<Environment, Failure> {
     choose(subject, value, &[("demo", Environment::Demo), ("production", Environment::Production)])
 }
 
-pub fn parse_endpoint(subject: &str, value: &OsStr) -> Result<TokenEndpoint, Refusal> {
+pub fn parse_endpoint(subject: &str, value: &OsStr) -> Result<TokenEndpoint, Failure> {
     let text = parse_text(subject, value)?;
     TokenEndpoint::parse(&text).map_err(|unfit| match unfit {
-        Unfit::NotAUrl(why) => Refusal::usage(subject, why, "such as https://account.docusign.com/oauth/token"),
+        Unfit::NotAUrl(why) => Failure::usage(subject, why, "such as https://account.docusign.com/oauth/token"),
         Unfit::NotHttps => {
             let hint = "a refresh token travels by https, or by http to 127.0.0.1 or [::1]";
-            Refusal::configuration(subject, "not https", hint)
+            Failure::configuration(subject, "not https", hint)
         }
     })
 }
 
-pub fn parse_auth_method(subject: &str, value: &OsStr) -> Result<AuthMethod, Refusal> {
+pub fn parse_auth_method(subject: &str, value: &OsStr) -> Result<AuthMethod, Failure> {
     let methods = [
         ("client_secret_basic", AuthMethod::SecretBasic),
         ("client_secret_basic_raw", AuthMethod::SecretBasicRaw),
@@ -213,7 +213,7 @@ pub fn parse_auth_method(subject: &str, value: &OsStr) -> Result<AuthMethod, Ref
     choose(subject, value, &methods)
 }
 
-fn parse_print(subject: &str, value: &OsStr) -> Result<Print, Refusal> {
+fn parse_print(subject: &str, value: &OsStr) -> Result<Print, Failure> {
     let choices = [
         ("access-token", Print::AccessToken),
         ("refresh-token", Print::RefreshToken),
@@ -224,38 +224,38 @@ fn parse_print(subject: &str, value: &OsStr) -> Result<Print, Refusal> {
     choose(subject, value, &choices)
 }
 
-fn choose<T: Copy>(subject: &str, value: &OsStr, choices: &[(&str, T)]) -> Result<T, Refusal> {
+fn choose<T: Copy>(subject: &str, value: &OsStr, choices: &[(&str, T)]) -> Result<T, Failure> {
     match choices.iter().find(|(name, _)| value == *name) {
         Some((_, choice)) => Ok(*choice),
         None => {
             let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
-            Err(Refusal::usage(subject, "unknown choice", &format!("one of {}", names.join(", "))))
+            Err(Failure::usage(subject, "unknown choice", &format!("one of {}", names.join(", "))))
         }
     }
 }
 
 /// `90s`, `10m`, `8h`, `1h 30m`; a bare number is seconds, as for timeout(1).
-pub fn parse_duration(subject: &str, value: &OsStr) -> Result<Duration, Refusal> {
+pub fn parse_duration(subject: &str, value: &OsStr) -> Result<Duration, Failure> {
     /// Beyond this nothing is meant, and clocks would overflow.
     const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
     let text = value.to_str().unwrap_or("");
     let duration = text.parse().ok().map(Duration::from_secs).or_else(|| humantime::parse_duration(text).ok());
     duration
         .filter(|&duration| duration <= LONGEST)
-        .ok_or_else(|| Refusal::usage(subject, "not a duration", "such as 90s, 10m, 8h"))
+        .ok_or_else(|| Failure::usage(subject, "not a duration", "such as 90s, 10m, 8h"))
 }
 
-pub fn parse_timeout(subject: &str, value: &OsStr) -> Result<Duration, Refusal> {
+pub fn parse_timeout(subject: &str, value: &OsStr) -> Result<Duration, Failure> {
     match parse_duration(subject, value)? {
-        Duration::ZERO => Err(Refusal::usage(subject, "leaves no time at all", "such as 30s")),
+        Duration::ZERO => Err(Failure::usage(subject, "leaves no time at all", "such as 30s")),
         timeout => Ok(timeout),
     }
 }
 
-fn parse_param(subject: &str, value: &OsStr) -> Result<(String, String), Refusal> {
+fn parse_param(subject: &str, value: &OsStr) -> Result<(String, String), Failure> {
     let text = parse_text(subject, value)?;
     let Some((name, value)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
-        return Err(Refusal::usage(subject, "not NAME=VALUE", "such as scope=signature"));
+        return Err(Failure::usage(subject, "not NAME=VALUE", "such as scope=signature"));
     };
     Ok((name.to_owned(), value.to_owned()))
 }
@@ -264,7 +264,7 @@ fn parse_param(subject: &str, value: &OsStr) -> Result<(String, String), Refusal
 mod tests {
     use super::*;
 
-    fn run(line: &str) -> Result<Arguments, Refusal> {
+    fn run(line: &str) -> Result<Arguments, Failure> {
         match parse(line.split(' ').filter(|word| !word.is_empty()).map(OsString::from))? {
             Command::Run(arguments) => Ok(*arguments),
             _ => panic!("not a run: {line}"),
@@ -303,9 +303,10 @@ mod tests {
             "-",
             "--client-id a --client-id b",
         ] {
-            let refusal = run(line).err().unwrap_or_else(|| panic!("accepted: {line}"));
-            assert!(!format!("{refusal:?}").contains("canary"), "{line}: {refusal:?}");
-            assert!(!refusal.hint.is_empty(), "{line}");
+            let failure = run(line).err().unwrap_or_else(|| panic!("accepted: {line}"));
+            let shown = failure.to_string();
+            assert!(!shown.contains("canary"), "{line}: {shown}");
+            assert!(shown.contains("\nhint: "), "{line}: {shown}");
         }
     }
 }

@@ -1,68 +1,17 @@
-//! Every way to fail: its message, its next step, and its exit code, which says who must act.
-//!
-//! A message is `SUBJECT: what failed: why`, in lower case, without a full stop. Foreign text is
-//! never a message: a server's is quoted as the server's, and of files only positions are shown.
+//! The messages of a failed refresh and of a token file, until their own modules say them.
 
-use std::fmt;
 use std::io;
 use std::path::Path;
 
 use crate::config::Settings;
 use crate::endpoint::Environment;
+use crate::failure::{Exit, Failure};
 use crate::oauth::{self, ErrorResponse, Verdict};
 use crate::refresh::{Cause, Unrefreshed};
-use crate::refusal::{Refusal, RefusalKind};
-use crate::text::{harmless, reason};
+use crate::text::reason;
 use crate::token_file;
 
-/// Exit codes by sysexits' names. 0 means: the file holds fresh tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Exit {
-    Usage = 64,
-    DataErr = 65,
-    NoInput = 66,
-    CantCreat = 73,
-    IoErr = 74,
-    TempFail = 75,
-    Protocol = 76,
-    NoPerm = 77,
-    Config = 78,
-}
-
-/// The table of exit codes. `--help` shows it, the README has the same, and a test walks them.
-pub const EXITS: [(Exit, &str, &str); 9] = [
-    (Exit::Usage, "USAGE", "bad arguments"),
-    (Exit::DataErr, "DATAERR", "the token file is no JSON object with a refresh token"),
-    (Exit::NoInput, "NOINPUT", "a token, secret, CA or key file can't be read"),
-    (Exit::CantCreat, "CANTCREAT", "no lock file or draft can be made; nothing was sent"),
-    (Exit::IoErr, "IOERR", "refreshed, but not saved in place: act now, the draft is named"),
-    (Exit::TempFail, "TEMPFAIL", "lock busy, network, 408, 429, 5xx: run again"),
-    (Exit::Protocol, "PROTOCOL", "a redirect, HTML, no access_token: not an OAuth answer"),
-    (Exit::NoPerm, "NOPERM", "the refresh token is dead: a human must authorize again"),
-    (Exit::Config, "CONFIG", "client, secret, endpoint, certificate or settings are wrong"),
-];
-
-/// A failure as the user sees it.
-#[derive(Debug)]
-pub struct Error {
-    pub exit: Exit,
-    /// The option, file or host.
-    subject: String,
-    what: String,
-    hints: Vec<String>,
-}
-
-impl Error {
-    fn new(exit: Exit, subject: impl Into<String>, what: impl Into<String>) -> Self {
-        Self { exit, subject: subject.into(), what: what.into(), hints: Vec::new() }
-    }
-
-    fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hints.push(hint.into());
-        self
-    }
-
+impl Failure {
     /// Standard output did not take what it was to show.
     pub fn of_output(why: &io::Error) -> Self {
         Self::new(Exit::TempFail, "standard output", format!("cannot write: {}", reason(why)))
@@ -179,26 +128,8 @@ impl Error {
         if unrefreshed.may_be_spent {
             what += "; the refresh token may be spent: the server may have acted on a request whose answer was lost";
         }
-        let error = Self::new(exit_of(cause), settings.token_file.display().to_string(), what);
-        hints_of(settings, cause).into_iter().fold(error, Self::hint)
-    }
-}
-
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
-        let exit = match refusal.kind {
-            RefusalKind::Usage => Exit::Usage,
-            RefusalKind::Unreadable => Exit::NoInput,
-            RefusalKind::Configuration => Exit::Config,
-        };
-        Self::new(exit, refusal.subject, refusal.what).hint(refusal.hint)
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "docusign-refresh: {}: {}", harmless(&self.subject), harmless(&self.what))?;
-        self.hints.iter().try_for_each(|hint| writeln!(f, "hint: {}", harmless(hint)))
+        let failure = Self::new(exit_of(cause), settings.token_file.display().to_string(), what);
+        hints_of(settings, cause).into_iter().fold(failure, Self::hint)
     }
 }
 

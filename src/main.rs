@@ -8,8 +8,7 @@
 //! * `token_set`: what a token file says; the rule by which a token response changes it
 //! * `refresh`: the exchange with its retries; `oauth` says what is sent and understood, `http`
 //!   sends it
-//! * `error`, `report`: every failure's message and exit code; what is told of a run that went well
-//! * `refusal`: why the program does not even begin
+//! * `failure`, `report`: exit codes, messages and hints; what is told of a run that went well
 //! * `json`, `text`, `endpoint`, `secret`: values that can't be wrong
 //! * `journal`, `signals`, `static_glibc`: what the system around needs
 //!
@@ -19,12 +18,12 @@ mod cli;
 mod config;
 mod endpoint;
 mod error;
+mod failure;
 mod http;
 mod journal;
 mod json;
 mod oauth;
 mod refresh;
-mod refusal;
 mod report;
 mod secret;
 mod signals;
@@ -49,7 +48,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use cli::{Command, Run, Verbosity};
 use config::Settings;
-use error::Error;
+use failure::Failure;
 use http::{HttpClient, LARGEST_BODY, Network};
 use journal::Journal;
 use oauth::RefreshRequest;
@@ -67,17 +66,17 @@ fn main() -> ExitCode {
     signals::let_large_writes_fail();
     match command() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say(format_args!("{error}"));
-            ExitCode::from(error.exit as u8)
+        Err(failure) => {
+            say(format_args!("{failure}"));
+            ExitCode::from(failure.exit as u8)
         }
     }
 }
 
-fn command() -> Result<(), Error> {
+fn command() -> Result<(), Failure> {
     let typed = match cli::parse(env::args_os().skip(1))? {
-        Command::Help => return print(&help()).map_err(|why| Error::of_output(&why)),
-        Command::Version => return print(VERSION).map_err(|why| Error::of_output(&why)),
+        Command::Help => return print(&help()).map_err(|why| Failure::of_output(&why)),
+        Command::Version => return print(VERSION).map_err(|why| Failure::of_output(&why)),
         Command::Run(typed) => typed,
     };
     let verbosity = typed.verbosity;
@@ -86,17 +85,17 @@ fn command() -> Result<(), Error> {
     let ending = run(&settings, network, &speaker)?;
     speaker.tell(format_args!("{}", ending.outcome));
     let Some(what) = settings.print else { return Ok(()) };
-    print(&report::printed(what, &ending, &settings)).map_err(|why| Error::of_printing(&why))
+    print(&report::printed(what, &ending, &settings)).map_err(|why| Failure::of_printing(&why))
 }
 
 fn help() -> String {
-    let exits = error::EXITS.iter().map(|(exit, name, when)| format!("  {} {name:<10} {when}\n", *exit as u8));
+    let exits = failure::EXITS.iter().map(|(exit, name, when)| format!("  {} {name:<10} {when}\n", *exit as u8));
     exits.fold(include_str!("help.txt").to_owned(), |page, line| page + &line)
 }
 
 /// The story.
-fn run(settings: &Settings, network: Network, speaker: &Speaker<'_>) -> Result<Ending, Error> {
-    let in_file = |error| Error::of_token_file(&settings.token_file, error);
+fn run(settings: &Settings, network: Network, speaker: &Speaker<'_>) -> Result<Ending, Failure> {
+    let in_file = |error| Failure::of_token_file(&settings.token_file, error);
     let journal = speaker.journal();
     let token_file = TokenFile::find(&settings.token_file).map_err(in_file)?;
     let seen = token_file.glance().map_err(in_file)?;
@@ -166,11 +165,11 @@ fn without_tokens(
     unrefreshed: &Unrefreshed,
     sent: &TokenSet,
     now: Option<TokenSet>,
-) -> Result<Ending, Error> {
+) -> Result<Ending, Failure> {
     match now.filter(|now| unrefreshed.is_dead_token() && !now.has_tokens_of(sent)) {
         Some(stored) if is_refreshed(&stored, sent) => Ok(Ending { outcome: Outcome::AnotherRun, stored }),
-        Some(_) => Err(Error::of_other_login(settings)),
-        None => Err(Error::of_refresh(settings, unrefreshed)),
+        Some(_) => Err(Failure::of_other_login(settings)),
+        None => Err(Failure::of_refresh(settings, unrefreshed)),
     }
 }
 

@@ -1,0 +1,91 @@
+//! A failure as the user sees it: who must act (the exit code), what it is about, what went wrong, and
+//! the next steps.
+//!
+//! Each module makes its own failures, where it knows their cause. A message reads
+//! `SUBJECT: what failed: why`, in lower case, without a full stop. It names options, variables, files
+//! and hosts, and never a value that could be a secret: of files it shows positions, and what a server
+//! says is quoted as the server's.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use crate::text::{harmless, reason};
+
+/// Exit codes by sysexits' names. 0 means: the file holds fresh tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    Usage = 64,
+    DataErr = 65,
+    NoInput = 66,
+    CantCreat = 73,
+    IoErr = 74,
+    TempFail = 75,
+    Protocol = 76,
+    NoPerm = 77,
+    Config = 78,
+}
+
+/// The table of exit codes. `--help` shows it, the README has the same, and a test walks them.
+pub const EXITS: [(Exit, &str, &str); 9] = [
+    (Exit::Usage, "USAGE", "bad arguments"),
+    (Exit::DataErr, "DATAERR", "the token file is no JSON object with a refresh token"),
+    (Exit::NoInput, "NOINPUT", "a token, secret, CA or key file can't be read"),
+    (Exit::CantCreat, "CANTCREAT", "no lock file or draft can be made; nothing was sent"),
+    (Exit::IoErr, "IOERR", "refreshed, but not saved in place: act now, the draft is named"),
+    (Exit::TempFail, "TEMPFAIL", "lock busy, network, 408, 429, 5xx: run again"),
+    (Exit::Protocol, "PROTOCOL", "a redirect, HTML, no access_token: not an OAuth answer"),
+    (Exit::NoPerm, "NOPERM", "the refresh token is dead: a human must authorize again"),
+    (Exit::Config, "CONFIG", "client, secret, endpoint, certificate or settings are wrong"),
+];
+
+#[derive(Debug)]
+pub struct Failure {
+    pub exit: Exit,
+    /// The option, file or host.
+    subject: String,
+    what: String,
+    hints: Vec<String>,
+}
+
+impl Failure {
+    pub fn new(exit: Exit, subject: impl Into<String>, what: impl Into<String>) -> Self {
+        Self { exit, subject: subject.into(), what: what.into(), hints: Vec::new() }
+    }
+
+    /// The next step; the first one is the first to try.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// An argument or variable that cannot be understood.
+    pub fn usage(subject: &str, what: &str, hint: &str) -> Self {
+        Self::new(Exit::Usage, subject, what).hint(hint)
+    }
+
+    /// A setting that can be understood, but cannot be used.
+    pub fn configuration(subject: &str, what: &str, hint: &str) -> Self {
+        Self::new(Exit::Config, subject, what).hint(hint)
+    }
+
+    /// A file that cannot be read; `role` is what it was to be used for.
+    pub fn unreadable(path: &Path, role: &str, error: &io::Error) -> Self {
+        let what = format!("cannot read {role}: {}", reason(error));
+        Self::new(Exit::NoInput, path.display().to_string(), what)
+            .hint("check the path, and that this user may read it")
+    }
+
+    /// A file that was read, but is not what `role` says.
+    pub fn unusable(path: &Path, role: &str, why: &str, hint: &str) -> Self {
+        Self::new(Exit::NoInput, path.display().to_string(), format!("cannot use it as {role}: {why}")).hint(hint)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "docusign-refresh: {}: {}", harmless(&self.subject), harmless(&self.what))?;
+        self.hints.iter().try_for_each(|hint| writeln!(f, "hint: {}", harmless(hint)))
+    }
+}
