@@ -1,16 +1,18 @@
-//! From argv to arguments: what was typed, checked one by one. Pure.
+//! From argv to arguments, one by one. Pure.
 //!
-//! What it means on this machine, with this environment, is `config`'s to say. Failures name the
+//! What they mean on this machine, with this environment, is `config`'s to say. Failures name the
 //! option and never its value: a secret that was typed in the wrong place must not come out again.
 
-use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
-use std::time::Duration;
+use std::ffi::OsString;
 
 use lexopt::Arg::{Long, Short, Value};
 
-use crate::endpoint::{Environment, TokenEndpoint, Unfit};
-use crate::failure::Failure;
+use crate::config::{
+    Arguments, AuthMethod, Print, Run, Verbosity, parse_duration, parse_parameter, parse_text, parse_timeout,
+    read_value,
+};
+use crate::endpoint::{Environment, TokenEndpoint};
+use crate::failure::{EXITS, Failure};
 use crate::refresh::Replay;
 use crate::secret::Secret;
 use crate::text::printable;
@@ -19,61 +21,7 @@ use crate::text::printable;
 pub enum Command {
     Help,
     Version,
-    Run(Box<Arguments>),
-}
-
-/// The options as typed; None where one was not.
-#[derive(Default)]
-pub struct Arguments {
-    pub token_file: Option<PathBuf>,
-    pub environment: Option<Environment>,
-    pub token_endpoint: Option<TokenEndpoint>,
-    pub client_id: Option<String>,
-    pub client_secret_file: Option<PathBuf>,
-    pub client_auth: Option<AuthMethod>,
-    /// Further form fields, in order.
-    pub params: Vec<(String, String)>,
-    pub min_ttl: Option<Duration>,
-    pub print: Option<Print>,
-    pub timeout: Option<Duration>,
-    pub lock_timeout: Option<Duration>,
-    pub ca_file: Option<PathBuf>,
-    pub client_cert: Option<PathBuf>,
-    pub client_key: Option<PathBuf>,
-    pub proxy: Option<Secret>,
-    pub replay: Option<Replay>,
-    pub run: Option<Run>,
-    pub verbosity: Option<Verbosity>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AuthMethod {
-    SecretBasic,
-    SecretBasicRaw,
-    SecretPost,
-    None,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Print {
-    AccessToken,
-    RefreshToken,
-    Header,
-    Tokens,
-    Status,
-}
-
-/// Whether the request is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Run {
-    Real,
-    Dry,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verbosity {
-    Quiet,
-    Verbose,
+    Refresh(Box<Arguments>),
 }
 
 const SEE_HELP: &str = "docusign-refresh --help lists the options";
@@ -97,7 +45,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, Failu
         };
         take(&mut typed, &option, &mut parser)?;
     }
-    Ok(Command::Run(Box::new(typed)))
+    Ok(Command::Refresh(Box::new(typed)))
 }
 
 fn take(typed: &mut Arguments, option: &str, parser: &mut lexopt::Parser) -> Result<(), Failure> {
@@ -106,23 +54,25 @@ fn take(typed: &mut Arguments, option: &str, parser: &mut lexopt::Parser) -> Res
         value => Ok(value),
     };
     match option {
-        "--environment" => once(option, &mut typed.environment, parse_environment(option, &value()?)?),
-        "--token-endpoint" => once(option, &mut typed.token_endpoint, parse_endpoint(option, &value()?)?),
-        "--client-id" => once(option, &mut typed.client_id, parse_text(option, &value()?)?),
+        "--environment" => once(option, &mut typed.environment, read_value(option, &value()?, Environment::parse)?),
+        "--token-endpoint" => {
+            once(option, &mut typed.token_endpoint, read_value(option, &value()?, TokenEndpoint::parse)?)
+        }
+        "--client-id" => once(option, &mut typed.client_id, read_value(option, &value()?, parse_text)?),
         "--client-secret-file" => once(option, &mut typed.client_secret_file, value()?.into()),
-        "--client-auth" => once(option, &mut typed.client_auth, parse_auth_method(option, &value()?)?),
+        "--client-auth" => once(option, &mut typed.client_auth, read_value(option, &value()?, AuthMethod::parse)?),
         "--param" => {
-            typed.params.push(parse_param(option, &value()?)?);
+            typed.params.push(read_value(option, &value()?, parse_parameter)?);
             Ok(())
         }
-        "--min-ttl" => once(option, &mut typed.min_ttl, parse_duration(option, &value()?)?),
-        "--print" => once(option, &mut typed.print, parse_print(option, &value()?)?),
-        "--timeout" => once(option, &mut typed.timeout, parse_timeout(option, &value()?)?),
-        "--lock-timeout" => once(option, &mut typed.lock_timeout, parse_duration(option, &value()?)?),
+        "--min-ttl" => once(option, &mut typed.min_ttl, read_value(option, &value()?, parse_duration)?),
+        "--print" => once(option, &mut typed.print, read_value(option, &value()?, Print::parse)?),
+        "--timeout" => once(option, &mut typed.timeout, read_value(option, &value()?, parse_timeout)?),
+        "--lock-timeout" => once(option, &mut typed.lock_timeout, read_value(option, &value()?, parse_duration)?),
         "--ca-file" => once(option, &mut typed.ca_file, value()?.into()),
         "--client-cert" => once(option, &mut typed.client_cert, value()?.into()),
         "--client-key" => once(option, &mut typed.client_key, value()?.into()),
-        "--proxy" => once(option, &mut typed.proxy, Secret::new(parse_text(option, &value()?)?)),
+        "--proxy" => once(option, &mut typed.proxy, Secret::new(read_value(option, &value()?, parse_text)?)),
         "--no-replay" => once(option, &mut typed.replay, Replay::Never),
         "--dry-run" => once(option, &mut typed.run, Run::Dry),
         "--quiet" => speak(typed, Verbosity::Quiet),
@@ -180,93 +130,21 @@ fn refuse(error: &lexopt::Error) -> Failure {
     }
 }
 
-/// A value that must be text.
-pub fn parse_text(subject: &str, value: &OsStr) -> Result<String, Failure> {
-    match value.to_str() {
-        Some(text) => Ok(text.to_owned()),
-        None => Err(Failure::usage(subject, "not UTF-8 text", "write it in UTF-8")),
-    }
-}
-
-pub fn parse_environment(subject: &str, value: &OsStr) -> Result<Environment, Failure> {
-    choose(subject, value, &[("demo", Environment::Demo), ("production", Environment::Production)])
-}
-
-pub fn parse_endpoint(subject: &str, value: &OsStr) -> Result<TokenEndpoint, Failure> {
-    let text = parse_text(subject, value)?;
-    TokenEndpoint::parse(&text).map_err(|unfit| match unfit {
-        Unfit::NotAUrl(why) => Failure::usage(subject, why, "such as https://account.docusign.com/oauth/token"),
-        Unfit::NotHttps => {
-            let hint = "a refresh token travels by https, or by http to 127.0.0.1 or [::1]";
-            Failure::configuration(subject, "not https", hint)
-        }
-    })
-}
-
-pub fn parse_auth_method(subject: &str, value: &OsStr) -> Result<AuthMethod, Failure> {
-    let methods = [
-        ("client_secret_basic", AuthMethod::SecretBasic),
-        ("client_secret_basic_raw", AuthMethod::SecretBasicRaw),
-        ("client_secret_post", AuthMethod::SecretPost),
-        ("none", AuthMethod::None),
-    ];
-    choose(subject, value, &methods)
-}
-
-fn parse_print(subject: &str, value: &OsStr) -> Result<Print, Failure> {
-    let choices = [
-        ("access-token", Print::AccessToken),
-        ("refresh-token", Print::RefreshToken),
-        ("header", Print::Header),
-        ("tokens", Print::Tokens),
-        ("status", Print::Status),
-    ];
-    choose(subject, value, &choices)
-}
-
-fn choose<T: Copy>(subject: &str, value: &OsStr, choices: &[(&str, T)]) -> Result<T, Failure> {
-    match choices.iter().find(|(name, _)| value == *name) {
-        Some((_, choice)) => Ok(*choice),
-        None => {
-            let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
-            Err(Failure::usage(subject, "unknown choice", &format!("one of {}", names.join(", "))))
-        }
-    }
-}
-
-/// `90s`, `10m`, `8h`, `1h 30m`; a bare number is seconds, as for timeout(1).
-pub fn parse_duration(subject: &str, value: &OsStr) -> Result<Duration, Failure> {
-    /// Beyond this nothing is meant, and clocks would overflow.
-    const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
-    let text = value.to_str().unwrap_or("");
-    let duration = text.parse().ok().map(Duration::from_secs).or_else(|| humantime::parse_duration(text).ok());
-    duration
-        .filter(|&duration| duration <= LONGEST)
-        .ok_or_else(|| Failure::usage(subject, "not a duration", "such as 90s, 10m, 8h"))
-}
-
-pub fn parse_timeout(subject: &str, value: &OsStr) -> Result<Duration, Failure> {
-    match parse_duration(subject, value)? {
-        Duration::ZERO => Err(Failure::usage(subject, "leaves no time at all", "such as 30s")),
-        timeout => Ok(timeout),
-    }
-}
-
-fn parse_param(subject: &str, value: &OsStr) -> Result<(String, String), Failure> {
-    let text = parse_text(subject, value)?;
-    let Some((name, value)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
-        return Err(Failure::usage(subject, "not NAME=VALUE", "such as scope=signature"));
-    };
-    Ok((name.to_owned(), value.to_owned()))
+/// The help page, with the table of exit codes at its end.
+pub fn help() -> String {
+    let exits = EXITS.iter().map(|(exit, name, when)| format!("  {} {name:<10} {when}\n", *exit as u8));
+    exits.fold(include_str!("help.txt").to_owned(), |page, line| page + &line)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn run(line: &str) -> Result<Arguments, Failure> {
         match parse(line.split(' ').filter(|word| !word.is_empty()).map(OsString::from))? {
-            Command::Run(arguments) => Ok(*arguments),
+            Command::Refresh(arguments) => Ok(*arguments),
             _ => panic!("not a run: {line}"),
         }
     }

@@ -10,6 +10,8 @@ use std::net::IpAddr;
 use http::Uri;
 use http::uri::Scheme;
 
+use crate::failure::{Misfit, choose};
+
 /// The two public environments of Docusign (facts 1.1: every region logs in at the same host).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Environment {
@@ -25,6 +27,10 @@ impl Environment {
         }
     }
 
+    pub fn parse(name: &str) -> Result<Self, Misfit> {
+        choose(name, &[("demo", Self::Demo), ("production", Self::Production)])
+    }
+
     pub fn host(self) -> &'static str {
         self.token_endpoint().split('/').nth(2).unwrap_or_default()
     }
@@ -34,21 +40,13 @@ impl Environment {
 #[derive(Debug)]
 pub struct TokenEndpoint(Uri);
 
-/// Why a URL is no place for a refresh token; the text does not quote it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unfit {
-    NotAUrl(&'static str),
-    /// Nor http to a literal loopback address.
-    NotHttps,
-}
-
 impl TokenEndpoint {
     pub fn of_environment(environment: Environment) -> Self {
         Self(Uri::from_static(environment.token_endpoint()))
     }
 
-    pub fn parse(url: &str) -> Result<Self, Unfit> {
-        let not_a_url = |why| Err(Unfit::NotAUrl(why));
+    pub fn parse(url: &str) -> Result<Self, Misfit> {
+        let not_a_url = |why| Err(Misfit::usage(why, "write it as https://account.docusign.com/oauth/token"));
         let uri: Uri = match url.parse() {
             Ok(uri) if url.is_ascii() => uri,
             _ => return not_a_url("not a URL"),
@@ -72,7 +70,10 @@ impl TokenEndpoint {
         let endpoint = Self(uri);
         match is_https || endpoint.is_plain() && endpoint.address().is_some_and(|address| address.is_loopback()) {
             true => Ok(endpoint),
-            false => Err(Unfit::NotHttps),
+            false => {
+                let hint = "a refresh token is sent by https, or by http to 127.0.0.1 or [::1]";
+                Err(Misfit::configuration("not https", hint))
+            }
         }
     }
 

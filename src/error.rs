@@ -12,16 +12,6 @@ use crate::text::reason;
 use crate::token_file;
 
 impl Failure {
-    /// Standard output did not take what it was to show.
-    pub fn of_output(why: &io::Error) -> Self {
-        Self::new(Exit::TempFail, "standard output", format!("cannot write: {}", reason(why)))
-    }
-
-    /// The tokens are safe, but standard output did not take what `--print` asked for.
-    pub fn of_printing(why: &io::Error) -> Self {
-        Self::of_output(why).hint("the token file is safe; run again with --min-ttl to print what it holds")
-    }
-
     /// A failure to lock, read, draft or commit.
     pub fn of_token_file(given: &Path, error: token_file::Error) -> Self {
         use token_file::Error as E;

@@ -83,6 +83,43 @@ impl Failure {
     }
 }
 
+/// What is wrong with a value, before it is known which option or variable gave it. It never quotes
+/// the value: a secret that was typed in the wrong place must not come out again.
+#[derive(Debug, PartialEq)]
+pub struct Misfit {
+    exit: Exit,
+    what: String,
+    hint: String,
+}
+
+impl Misfit {
+    /// The value cannot be understood.
+    pub fn usage(what: &str, hint: &str) -> Self {
+        Self { exit: Exit::Usage, what: what.to_owned(), hint: hint.to_owned() }
+    }
+
+    /// The value can be understood, but cannot be used.
+    pub fn configuration(what: &str, hint: &str) -> Self {
+        Self { exit: Exit::Config, ..Self::usage(what, hint) }
+    }
+
+    /// The failure of the option or variable that gave the value.
+    pub fn of(self, subject: &str) -> Failure {
+        Failure::new(self.exit, subject, self.what).hint(self.hint)
+    }
+}
+
+/// The choice that `text` names.
+pub fn choose<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Misfit> {
+    match choices.iter().find(|(name, _)| *name == text) {
+        Some((_, choice)) => Ok(*choice),
+        None => {
+            let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
+            Err(Misfit::usage("unknown choice", &format!("choose one of {}", names.join(", "))))
+        }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "docusign-refresh: {}: {}", harmless(&self.subject), harmless(&self.what))?;

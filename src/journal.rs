@@ -1,23 +1,36 @@
 //! What `--verbose` tells: one line a step, while it happens. Never a secret: a step names hosts,
-//! addresses, states and times, and what a server said only as `oauth::printable` lets it through.
+//! addresses, states and times, and of a server's text only what the request's mask lets through.
 //!
-//! Modules write to a journal; main decides whether and where it appears.
+//! Modules write to a journal; `console` decides whether and where it appears.
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
-/// A place for steps. Copied freely: the transport needs one below ureq.
+/// A place for steps. It is copied freely, because the transport needs one below ureq.
 #[derive(Clone, Copy)]
-pub struct Journal(fn(fmt::Arguments<'_>));
+pub struct Journal(Option<Listener>);
+
+#[derive(Clone, Copy)]
+struct Listener {
+    began: Instant,
+    write: fn(Duration, fmt::Arguments<'_>),
+}
 
 impl Journal {
-    pub const SILENT: Self = Self(|_| ());
-
-    pub const fn new(line: fn(fmt::Arguments<'_>)) -> Self {
-        Self(line)
+    /// A journal that nobody reads.
+    pub const fn silent() -> Self {
+        Self(None)
     }
 
-    pub fn step(self, line: fmt::Arguments<'_>) {
-        (self.0)(line);
+    /// `write` is called with the time since `began` and the step.
+    pub const fn new(began: Instant, write: fn(Duration, fmt::Arguments<'_>)) -> Self {
+        Self(Some(Listener { began, write }))
+    }
+
+    pub fn step(self, step: fmt::Arguments<'_>) {
+        if let Some(Listener { began, write }) = self.0 {
+            write(began.elapsed(), step);
+        }
     }
 }
 

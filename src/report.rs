@@ -1,10 +1,9 @@
-//! What the user is told of a run that ended well. Pure: main prints it.
+//! What the user is told of a run that ended well. Pure: `console` prints it.
 
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::cli::Print;
-use crate::config::Settings;
+use crate::config::{Print, Settings};
 use crate::json::quote;
 use crate::token_file::Recovery;
 use crate::token_set::TokenSet;

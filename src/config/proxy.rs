@@ -8,8 +8,8 @@ use crate::secret::Secret;
 /// Where a proxy's URL came from, for messages, and the URL: it may hold a password.
 pub type Chosen = (&'static str, Secret);
 
-/// In this order. HTTP_PROXY is not among them: the endpoint is https.
-const VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+/// In this order, which is curl's: lower case first. HTTP_PROXY is not among them: the endpoint is https.
+const VARIABLES: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
 /// `--proxy` goes before every variable, NO_PROXY included; plain http to the loopback interface
 /// never goes through a proxy, as the request would be readable there.
@@ -25,7 +25,7 @@ pub fn choose(
     if let Some(url) = option {
         return (url.expose() != "none").then_some(("--proxy", url));
     }
-    let exempt = ["NO_PROXY", "no_proxy"].into_iter().find_map(variable).unwrap_or_default();
+    let exempt = ["no_proxy", "NO_PROXY"].into_iter().find_map(variable).unwrap_or_default();
     if is_exempt(&exempt, endpoint.host(), endpoint.port()) {
         return None;
     }
@@ -100,6 +100,9 @@ mod tests {
         assert_eq!(choose(Some("c"), &both, "https://exempt.org/"), Some(("--proxy", "c".into())));
         assert_eq!(choose(Some("none"), &both, "https://example.org/"), None);
         assert_eq!(choose(Some("c"), &both, "http://127.0.0.1/"), None);
+        let cases = [("HTTPS_PROXY", "a"), ("https_proxy", "b"), ("ALL_PROXY", "c"), ("all_proxy", "d")];
+        assert_eq!(choose(None, &cases, "https://example.org/"), Some(("https_proxy", "b".into())));
+        assert_eq!(choose(None, &cases[2..], "https://example.org/"), Some(("all_proxy", "d".into())));
         assert_eq!(choose(None, &[("HTTP_PROXY", "a")], "https://example.org/"), None);
     }
 }

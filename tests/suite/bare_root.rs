@@ -223,29 +223,49 @@ fn closed_standard_streams_harm_nothing() {
     }
 }
 
-/// The exit code says that what was asked for did not arrive; the tokens are stored all the same.
+/// The exit code says that the requested output was lost; the tokens are stored all the same.
 #[test]
-fn output_that_nobody_takes_costs_no_token() {
-    let (reader, broken) = io::pipe().expect("make a pipe");
-    drop(reader);
+fn output_to_a_full_disk_costs_no_token() {
     let full = File::options().write(true).open("/dev/full").expect("open /dev/full");
-    for (name, stdout) in [("a broken pipe", Stdio::from(broken)), ("a full disk", Stdio::from(full))] {
-        let rotation = kit::rotation();
-        let server = serve(&rotation);
-        let workspace = workspace_of("no-output", &rotation);
-        let program = program_in(&workspace, &server).args(["--print", "access-token"]).stdout(stdout).output();
-        let output = program.expect("start the program");
-        expect_exit(&output, 75);
-        expect_safe(&workspace, &rotation);
-        let message = String::from_utf8_lossy(&output.stderr);
-        assert!(message.contains("docusign-refresh: standard output: cannot write: "), "{name}: {message}");
-        assert!(message.contains("\nhint: the token file is safe"), "{name}: {message}");
+    let output = print_access_token(Stdio::from(full));
+    expect_exit(&output, 75);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(message.contains("docusign-refresh: standard output: cannot write: "), "{message}");
+    assert!(message.contains("\nhint: the token file is safe"), "{message}");
+}
+
+/// A reader that has closed its pipe has all that it wants, as of `| head -1`.
+#[test]
+fn a_broken_pipe_is_a_quiet_end() {
+    let output = print_access_token(broken_pipe());
+    expect_exit(&output, 0);
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("standard output"), "{output:?}");
+    for option in ["--help", "--version"] {
+        let output = Command::new(kit::binary()).arg(option).stdout(broken_pipe()).output().expect("start the program");
+        expect_exit(&output, 0);
+        assert!(output.stderr.is_empty(), "{output:?}");
     }
+}
+
+/// One refresh whose `--print` goes to `stdout`.
+fn print_access_token(stdout: Stdio) -> Output {
+    let rotation = kit::rotation();
+    let server = serve(&rotation);
+    let workspace = workspace_of("no-output", &rotation);
+    let program = program_in(&workspace, &server).args(["--print", "access-token"]).stdout(stdout).output();
+    expect_safe(&workspace, &rotation);
+    program.expect("start the program")
+}
+
+fn broken_pipe() -> Stdio {
+    let (reader, writer) = io::pipe().expect("make a pipe");
+    drop(reader);
+    Stdio::from(writer)
 }
 
 /// Where nothing was done, there is nothing to say of tokens.
 #[test]
-fn a_help_that_nobody_takes_is_a_failure() {
+fn help_to_a_full_disk_is_a_failure() {
     for option in ["--help", "--version"] {
         let full = File::options().write(true).open("/dev/full").expect("open /dev/full");
         let output = Command::new(kit::binary()).arg(option).stdout(full).output().expect("start the program");

@@ -5,7 +5,7 @@
 //! refused, and so is a token or a client secret without the canary in it.
 
 use crate::canary::MARKER;
-use crate::kit::System;
+use crate::kit::{System, TOKEN_FILE};
 use crate::pattern::{shifted, split_clock};
 use crate::token_server::Leaf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -138,6 +138,24 @@ struct Section<'t> {
     text: String,
 }
 
+/// The response of most servers, `reply usual`.
+const USUAL_REPLY: &str = r#"HTTP/1.1 200 OK
+Content-Type: application/json
+Content-Length: auto
+
+{"access_token":"Canary7-new-access","token_type":"Bearer","refresh_token":"Canary7-new-refresh","expires_in":28800}
+"#;
+
+/// What the preset token file is after it, `stored usual`.
+const USUAL_STORED: &str = r#"{
+  "access_token": "Canary7-new-access",
+  "token_type": "Bearer",
+  "refresh_token": "Canary7-new-refresh",
+  "expires_in": 28800,
+  "expires_at": $NOW+28800
+}
+"#;
+
 /// What `$NAME` stands for in one run.
 pub struct Values {
     pub named: Vec<(&'static str, String)>,
@@ -177,6 +195,7 @@ impl Case {
         };
         let mut seen = Vec::new();
         for section in &sections {
+            let section = &section.with_preset();
             let at = |error| format!("{file}:{}: {error}", section.line);
             let many = ["file", "link", "reply", "server", "request", "stored", "removed"];
             if seen.contains(&section.kind) && !many.contains(&section.kind) {
@@ -319,6 +338,16 @@ impl<'t> Section<'t> {
         };
         let (kind, operand) = title.split_once(' ').unwrap_or((title, ""));
         Section { line, kind, operand, modifiers, text: String::new() }
+    }
+
+    /// The section that `usual` stands for.
+    fn with_preset(&self) -> Section<'t> {
+        let (operand, text) = match (self.kind, self.operand, self.text.trim()) {
+            ("reply", "usual", "") => ("", USUAL_REPLY.to_owned()),
+            ("stored", "usual", "") => (TOKEN_FILE, USUAL_STORED.to_owned()),
+            _ => (self.operand, self.text.clone()),
+        };
+        Section { line: self.line, kind: self.kind, operand, modifiers: self.modifiers.clone(), text }
     }
 
     /// One empty line before the next section is layout, and no part of this one.

@@ -12,7 +12,8 @@
 //! | `stdin` | standard input |
 //! | `file NAME` | a file in the working directory |
 //! | `link NAME` | a symbolic link there; the line is where it leads |
-//! | `reply` | the server's answer to the next request: a head, an empty line, a body |
+//! | `reply` | the server's response to the next request: a head, an empty line, a body |
+//! | `reply usual` | none: the tokens `Canary7-new-access` and `Canary7-new-refresh` for 28800 s |
 //! | `server` | what it does instead, one a line: `close-before-handshake`, `stall-before-handshake`, `plain-http`, `close-before-request` (a reset), `close-after-request`, `close-after-head`, `close-in-body`, `stall`, `rotating`, `rotating with N replays` |
 //! | `certificate` | `expired`, `not-yet-valid`, `other-name`, instead of a good one |
 //! | `only unix: REASON` | the case is not for the other system (`windows`) |
@@ -25,6 +26,7 @@
 //! | `stdout` | all of standard output | there is none |
 //! | `stderr` | all of standard error | after exit code 0 one line, no warning; else an error |
 //! | `stored NAME` | a file afterwards | if given, it is unchanged; else, it is not there |
+//! | `stored usual` | none: `docusign.json` is the preset one after a `reply usual` | |
 //! | `removed NAME` | none: the file is gone | |
 //! | `requests` | how many came: `2`, or `2+` for at least two | one for each answer |
 //! | `request` | of each request in turn, any of: `POST /path HTTP/1.1`; `Name: value`; `no Name`; `basic ID:SECRET` as joined before base64; `body TEXT` as sent; `form NAME=VALUE` decoded; `no form NAME` | nothing more than is wanted of all |

@@ -85,8 +85,9 @@ fn decoded(base64: &str) -> String {
 
 #[test]
 fn the_variables_choose() {
-    let variables: [&[(&str, &str)]; 6] = [
+    let variables: [&[(&str, &str)]; 7] = [
         &[("HTTPS_PROXY", "$PROXY")],
+        &[("https_proxy", "$PROXY"), ("HTTPS_PROXY", "http://unused.invalid:1")],
         &[("https_proxy", "$PROXY")],
         &[("ALL_PROXY", "$PROXY")],
         &[("all_proxy", "$PROXY"), ("NO_PROXY", "example.org,.test 10.0.0.1")],

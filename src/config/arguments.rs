@@ -1,0 +1,126 @@
+//! What was typed, option by option, and how the text of each value is read, also from its environment
+//! variable. Pure.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::endpoint::{Environment, TokenEndpoint};
+use crate::failure::{Misfit, choose};
+use crate::oauth::GRANT_FIELDS;
+use crate::refresh::Replay;
+use crate::secret::Secret;
+
+/// The options as typed; None where one was not.
+#[derive(Default)]
+pub struct Arguments {
+    pub token_file: Option<PathBuf>,
+    pub environment: Option<Environment>,
+    pub token_endpoint: Option<TokenEndpoint>,
+    pub client_id: Option<String>,
+    pub client_secret_file: Option<PathBuf>,
+    pub client_auth: Option<AuthMethod>,
+    /// Further form fields, in order.
+    pub params: Vec<(String, String)>,
+    pub min_ttl: Option<Duration>,
+    pub print: Option<Print>,
+    pub timeout: Option<Duration>,
+    pub lock_timeout: Option<Duration>,
+    pub ca_file: Option<PathBuf>,
+    pub client_cert: Option<PathBuf>,
+    pub client_key: Option<PathBuf>,
+    pub proxy: Option<Secret>,
+    pub replay: Option<Replay>,
+    pub run: Option<Run>,
+    pub verbosity: Option<Verbosity>,
+}
+
+/// How the client authenticates (RFC 6749, section 2.3), by the names of OpenID Connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthMethod {
+    SecretBasic,
+    SecretBasicRaw,
+    SecretPost,
+    None,
+}
+
+/// What `--print` shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Print {
+    AccessToken,
+    RefreshToken,
+    Header,
+    Tokens,
+    Status,
+}
+
+/// Whether the request is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Run {
+    Real,
+    Dry,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Verbosity {
+    #[default]
+    Normal,
+    Quiet,
+    Verbose,
+}
+
+impl AuthMethod {
+    pub fn parse(text: &str) -> Result<Self, Misfit> {
+        let methods = [
+            ("client_secret_basic", Self::SecretBasic),
+            ("client_secret_basic_raw", Self::SecretBasicRaw),
+            ("client_secret_post", Self::SecretPost),
+            ("none", Self::None),
+        ];
+        choose(text, &methods)
+    }
+}
+
+impl Print {
+    pub fn parse(text: &str) -> Result<Self, Misfit> {
+        let choices = [
+            ("access-token", Self::AccessToken),
+            ("refresh-token", Self::RefreshToken),
+            ("header", Self::Header),
+            ("tokens", Self::Tokens),
+            ("status", Self::Status),
+        ];
+        choose(text, &choices)
+    }
+}
+
+/// A value that is taken as it is.
+pub fn parse_text(text: &str) -> Result<String, Misfit> {
+    Ok(text.to_owned())
+}
+
+/// `90s`, `10m`, `8h`, `1h 30m`; a bare number is seconds, as for timeout(1).
+pub fn parse_duration(text: &str) -> Result<Duration, Misfit> {
+    /// Nobody means more, and clocks would overflow.
+    const MAX: Duration = Duration::from_secs(100 * 366 * 86_400);
+    let duration = text.parse().ok().map(Duration::from_secs).or_else(|| humantime::parse_duration(text).ok());
+    duration.filter(|&duration| duration <= MAX).ok_or(Misfit::usage("not a duration", "write it as 90s, 10m or 8h"))
+}
+
+/// A duration that leaves time for something.
+pub fn parse_timeout(text: &str) -> Result<Duration, Misfit> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err(Misfit::usage("must be greater than zero", "write it as 30s or 2m")),
+        timeout => Ok(timeout),
+    }
+}
+
+/// A form field, `NAME=VALUE`, that is not one of the grant's own.
+pub fn parse_parameter(text: &str) -> Result<(String, String), Misfit> {
+    match text.split_once('=') {
+        None | Some(("", _)) => Err(Misfit::usage("not NAME=VALUE", "write it as scope=signature")),
+        Some((name, _)) if GRANT_FIELDS.contains(&name) => {
+            Err(Misfit::usage(&format!("{name} is a field of the grant itself"), "leave it out: the program sends it"))
+        }
+        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+    }
+}

@@ -1,0 +1,53 @@
+//! The PEM files: whom to trust, and the client's own certificate.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use super::environment::variable;
+use super::files::read_at_most;
+use crate::failure::Failure;
+use crate::http::{Identity, IdentityFault, Roots};
+
+/// In bytes: a bundle of all public roots is a quarter of a megabyte.
+const MAX_PEM: usize = 16 << 20;
+
+const CERTIFICATE_HINT: &str = "a PEM certificate begins with -----BEGIN CERTIFICATE-----";
+const KEY_HINT: &str = "openssl pkey -in FILE -out KEY.pem writes an unencrypted PEM key";
+
+/// Exactly the given roots, else those compiled in.
+pub fn roots(option: Option<PathBuf>) -> Result<Roots, Failure> {
+    let Some(path) = option.or_else(|| variable("SSL_CERT_FILE").map(PathBuf::from)) else {
+        return Ok(Roots::BuiltIn);
+    };
+    let pem = read(&path, "the CA file")?;
+    Roots::from_pem(&pem)
+        .ok_or_else(|| Failure::unusable(&path, "the CA file", "no PEM certificate in it", CERTIFICATE_HINT))
+}
+
+/// The certificate and key for mutual TLS; without a key file of its own, the key is in the certificate's.
+pub fn identity(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<Identity>, Failure> {
+    const CERTIFICATE: &str = "the client certificate";
+    const KEY: &str = "the client key";
+    let (certificate, key) = match (certificate, key) {
+        (None, None) => return Ok(None),
+        (None, Some(_)) => return Err(Failure::usage("--client-key", "given without --client-cert", "give both")),
+        (Some(certificate), key) => (certificate.clone(), key.unwrap_or(certificate)),
+    };
+    match Identity::from_pem(&read(&certificate, CERTIFICATE)?, &read(&key, KEY)?) {
+        Ok(identity) => Ok(Some(identity)),
+        Err(IdentityFault::Certificate(why)) => {
+            Err(Failure::unusable(&certificate, CERTIFICATE, why, CERTIFICATE_HINT))
+        }
+        Err(IdentityFault::Key(why)) => Err(Failure::unusable(&key, KEY, why, KEY_HINT)),
+        Err(IdentityFault::KeyDoesNotFit) => Err(Failure::configuration(
+            &key.display().to_string(),
+            "the client key does not fit the client certificate",
+            "give the key that the certificate was made for",
+        )),
+    }
+}
+
+fn read(path: &Path, role: &str) -> Result<Vec<u8>, Failure> {
+    let bytes = File::open(path).and_then(|file| read_at_most(file, MAX_PEM));
+    bytes.map_err(|error| Failure::unreadable(path, role, &error))
+}

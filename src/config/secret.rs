@@ -1,0 +1,79 @@
+//! The client secret, from its one source. Two sources on the same level are a configuration error, not a
+//! silent choice.
+
+use std::fs::File;
+use std::io::{self, IsTerminal as _};
+use std::path::{Path, PathBuf};
+
+use super::environment::{read_text, variable};
+use super::files::read_at_most;
+use crate::failure::Failure;
+use crate::secret::Secret;
+use crate::text;
+
+/// In bytes.
+const MAX_SECRET: usize = 64 << 10;
+
+const ROLE: &str = "the client secret";
+
+/// A client secret, and the option, variable or file that it came from.
+pub struct SourcedSecret {
+    pub secret: Secret,
+    pub source: String,
+}
+
+/// Finds the client secret: in the file that the option names, else in what the variables name, else in
+/// systemd's credentials. None for a public client.
+pub fn client_secret(option: Option<PathBuf>) -> Result<Option<SourcedSecret>, Failure> {
+    const FILE: &str = "DOCUSIGN_CLIENT_SECRET_FILE";
+    const TEXT: &str = "DOCUSIGN_CLIENT_SECRET";
+    const CREDENTIAL: &str = "docusign-client-secret in CREDENTIALS_DIRECTORY";
+    let sourced = |secret, source: &str| Ok(Some(SourcedSecret { secret, source: source.to_owned() }));
+    if let Some(path) = option {
+        return sourced(read_file(&path)?, "--client-secret-file");
+    }
+    let directory = variable("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let credential = directory.map(|directory| directory.join("docusign-client-secret"));
+    match (variable(FILE), variable(TEXT), credential.filter(|path| path.try_exists().unwrap_or(true))) {
+        (None, None, None) => Ok(None),
+        (Some(path), None, None) => sourced(read_file(Path::new(&path))?, FILE),
+        (None, Some(text), None) => sourced(one_line(TEXT, &read_text(TEXT, &text)?)?, TEXT),
+        (None, None, Some(path)) => sourced(read_file(&path)?, CREDENTIAL),
+        (file, text, credential) => {
+            let sources = [file.map(|_| FILE), text.map(|_| TEXT), credential.map(|_| CREDENTIAL)];
+            let sources = sources.into_iter().flatten().collect::<Vec<_>>().join(" and ");
+            let hint = "unset all but one, or override them with --client-secret-file";
+            Err(Failure::configuration("client secret", &format!("more than one source: {sources}"), hint))
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<Secret, Failure> {
+    let read = if path != Path::new("-") {
+        File::open(path).and_then(|file| read_at_most(file, MAX_SECRET))
+    } else if io::stdin().is_terminal() {
+        let what = "standard input is a terminal; this program never prompts";
+        return Err(Failure::usage("--client-secret-file", what, "redirect standard input: < FILE"));
+    } else {
+        read_at_most(io::stdin(), MAX_SECRET)
+    };
+    let bytes = read.map_err(|error| Failure::unreadable(path, ROLE, &error))?;
+    let text = text::decode(&bytes)
+        .map_err(|_| Failure::unusable(path, ROLE, "not text", "the file holds the secret alone, as UTF-8 text"))?;
+    one_line(&path.display().to_string(), &text)
+}
+
+/// A secret is one line of text; its newline is not part of it.
+fn one_line(source: &str, text: &str) -> Result<Secret, Failure> {
+    let line = text.strip_suffix('\n').unwrap_or(text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    if line.is_empty() {
+        let hint = "put the secret there, or unset it for a public client";
+        return Err(Failure::configuration(source, "the client secret is empty", hint));
+    }
+    if line.contains(char::is_control) {
+        let hint = "put the secret there alone, on one line";
+        return Err(Failure::configuration(source, "the client secret is more than one line", hint));
+    }
+    Ok(Secret::new(line))
+}

@@ -1,0 +1,120 @@
+//! The story of a run: one cycle, in order.
+//!
+//!     find, read    the token file as it is, without a lock
+//!     lock          wait for other runs, then read again: one of them may have refreshed it
+//!     recover       put the tokens of an interrupted run in place
+//!     draft         prove that the new tokens can be saved, before the refresh token is spent
+//!     refresh       the exchange with the token endpoint
+//!     commit        the new tokens, durable, in the token file's place
+//!
+//! Every step before the refresh leaves the refresh token unspent.
+
+use std::mem;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::config::{Run, Settings};
+use crate::console::Console;
+use crate::failure::Failure;
+use crate::http::{HttpClient, LARGEST_BODY, Network};
+use crate::oauth::RefreshRequest;
+use crate::refresh::{self, Refreshed, Unrefreshed};
+use crate::report::{Ending, Outcome};
+use crate::signals;
+use crate::token_file::TokenFile;
+use crate::token_set::TokenSet;
+
+/// Runs one cycle.
+pub fn run(settings: &Settings, network: Network, console: &Console) -> Result<Ending, Failure> {
+    let in_file = |error| Failure::of_token_file(&settings.token_file, error);
+    let journal = console.journal();
+    let token_file = TokenFile::find(&settings.token_file).map_err(in_file)?;
+    let seen = token_file.glance().map_err(in_file)?;
+
+    let waiting = || journal.step(format_args!("waiting for another run's lock"));
+    let locked = token_file.lock(settings.lock_timeout, waiting).map_err(in_file)?;
+    journal.step(format_args!("locked"));
+
+    let recovery = locked.recover().map_err(in_file)?;
+    let stored = locked.read().map_err(in_file)?;
+    match recovery {
+        None if seen.is_some_and(|seen| is_refreshed(&stored, &seen)) => {
+            return Ok(Ending { outcome: Outcome::AnotherRun, stored });
+        }
+        None => {}
+        Some(recovery) => console.warn(&recovery),
+    }
+    if let Some(left) = settings.min_ttl.and_then(|min_ttl| remaining_life(&stored, min_ttl)) {
+        return Ok(Ending { outcome: Outcome::StillFresh { left }, stored });
+    }
+
+    let draft = locked.draft(&stored, LARGEST_BODY).map_err(in_file)?;
+    journal.step(format_args!("the draft is in place"));
+    let request = RefreshRequest::new(&settings.client, stored.refresh_token(), &settings.parameters);
+    if settings.run == Run::Dry {
+        let request = [vec![format!("POST {}", settings.endpoint)], request.masked()].concat();
+        return Ok(Ending { outcome: Outcome::DryRun { request }, stored });
+    }
+
+    let mut client = HttpClient::new(&settings.endpoint, network, journal);
+    let requested_at = SystemTime::now();
+    let deadline = Instant::now() + settings.timeout;
+    let refreshed = match refresh::refresh(&mut client, &request, settings.replay, deadline, journal) {
+        Ok(refreshed) => refreshed,
+        Err(unrefreshed) => {
+            signals::let_through();
+            return without_tokens(settings, &unrefreshed, &stored, locked.read().ok());
+        }
+    };
+
+    let Refreshed { response, connection, answer } = refreshed;
+    let commit = draft.commit(&stored, |stored| stored.refreshed(&response, requested_at));
+    // Else the user first learns where the tokens are.
+    if commit.is_ok() {
+        signals::let_through();
+    }
+    // This process is about to end, which closes it with fewer system calls.
+    mem::forget(connection);
+    journal.step(format_args!("{answer}"));
+    let commit = commit.map_err(in_file)?;
+    journal.step(format_args!("committed"));
+    if let Some(warning) = commit.warning {
+        console.warn(warning);
+    }
+    for warning in &response.warnings {
+        console.warn(warning);
+    }
+    let is_rotated = !commit.stored.refresh_token().is_same(stored.refresh_token());
+    let outcome = Outcome::Refreshed { lifetime: response.expires_in, is_rotated };
+    Ok(Ending { outcome, stored: commit.stored })
+}
+
+/// The end of a run whose refresh brought no tokens. Whoever made the sent ones worthless may have stored
+/// others: another run, or a human at a login.
+fn without_tokens(
+    settings: &Settings,
+    unrefreshed: &Unrefreshed,
+    sent: &TokenSet,
+    now: Option<TokenSet>,
+) -> Result<Ending, Failure> {
+    match now.filter(|now| unrefreshed.is_dead_token() && !now.has_tokens_of(sent)) {
+        Some(stored) if is_refreshed(&stored, sent) => Ok(Ending { outcome: Outcome::AnotherRun, stored }),
+        Some(_) => Err(Failure::of_other_login(settings)),
+        None => Err(Failure::of_refresh(settings, unrefreshed)),
+    }
+}
+
+/// Whether someone stored other tokens since `before`, and with them an access token to use. What was
+/// written of its end, and is over, counts only if it was written anew: not every answer tells.
+fn is_refreshed(now: &TokenSet, before: &TokenSet) -> bool {
+    if now.has_tokens_of(before) || now.access_token().is_none() {
+        return false;
+    }
+    let end = now.expires_at();
+    end == before.expires_at() || end.is_none_or(|end| end > SystemTime::now())
+}
+
+/// How long the stored access token still lives, if that is at least `min_ttl`.
+fn remaining_life(stored: &TokenSet, min_ttl: Duration) -> Option<Duration> {
+    let left = stored.expires_at()?.duration_since(SystemTime::now()).ok()?;
+    (left >= min_ttl).then_some(left)
+}
