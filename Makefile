@@ -88,7 +88,7 @@ RELEASE := $(DIST)/docusign-refresh-$(VERSION)
 LINUX_SYSTEMS := $(filter %-linux,$(SYSTEMS))
 ARCHIVES := $(LINUX_SYSTEMS:%=$(RELEASE)-%.tar.gz) \
   $(patsubst %,$(RELEASE)-%.zip,$(filter %-windows,$(SYSTEMS)))
-PACKED := README.md LICENSE $(wildcard src/dist/*) src/docusign-refresh.1
+PACKED := README.md LICENSE $(wildcard src/dist/* src/dist/recipes/*) src/docusign-refresh.1
 BUILD_ENVIRONMENT := CARGO='$(CARGO)' RUSTC='$(RUSTC)' CARGO_HOME='$(CARGO_HOME)' CARGO_TARGET_DIR='$(abspath $(BUILD))'
 
 dist: $(ARCHIVES)

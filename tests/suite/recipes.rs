@@ -1,7 +1,6 @@
-//! The README's recipes, run as they stand there.
+//! The recipes of `src/dist/recipes`, run as they are.
 //!
-//! A recipe is a fenced block; what follows the language on its first line names it. Its text is
-//! used to the letter: put where the README says, on a machine of the test's own where it needs
+//! A recipe's text is used to the letter: put where its first lines say, on a machine of the test's own where it needs
 //! one, and run by what would run it (systemd, podman, the schema of Kubernetes, sh, curl). All that
 //! is added from outside is where the server is, by variables, and for curl by its own settings.
 //! Cron alone is not run: its line is taken apart as crontab(5) says, and its command run as the
@@ -20,23 +19,32 @@ use std::env;
 use std::fs;
 use std::io::BufRead as _;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 const SERVICE: &str = "docusign-refresh.service";
 const TIMER: &str = "docusign-refresh.timer";
 const STORED: &str = "/var/lib/docusign-refresh/docusign.json";
 
-/// The text of the block that begins with this line.
+/// The text of a recipe.
 #[track_caller]
-pub fn recipe(language_and_name: &str) -> &'static str {
-    let recipes = readme::section("Recipes");
-    let opening = format!("\n```{language_and_name}\n");
-    let mut found = recipes.split(&opening).skip(1);
-    let (text, _) = found.next().and_then(|rest| rest.split_once("```\n")).unwrap_or_else(|| {
-        panic!("the README has no recipe ```{language_and_name}");
-    });
-    assert!(found.next().is_none(), "the README has two recipes ```{language_and_name}");
-    text
+pub fn recipe(file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/dist/recipes").join(file);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The README names each recipe, and no other.
+#[test]
+fn the_readme_names_every_recipe() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/dist/recipes");
+    let entries = fs::read_dir(directory).expect("list the recipes");
+    let files: BTreeSet<String> =
+        entries.map(|entry| entry.expect("a recipe").file_name().to_string_lossy().into_owned()).collect();
+    let listed = readme::section("Recipes").split("\n### ").next().expect("the list of recipes");
+    let items = listed.lines().filter_map(|line| line.strip_prefix("- ")?.split_once(':'));
+    let named = items.flat_map(|(names, _)| names.split('`').skip(1).step_by(2)).map(str::to_owned);
+    // The task is next to the recipes, because a program that packs archives takes it from there.
+    assert_eq!(files, named.filter(|name| name != "docusign-refresh-task.xml").collect());
 }
 
 fn refusal() -> Step {
@@ -62,7 +70,7 @@ fn installed(name: &str, rotation: &Rotation) -> Option<Machine> {
     let machine = Some(name).filter(|_| is_native()).and_then(Machine::new)?;
     machine.give(&format!("{HOME}/{TOKEN_FILE}"), rotation.first_token_file());
     machine.give(&format!("{HOME}/client-secret"), format!("{CLIENT_SECRET}\n"));
-    machine.must(&format!("set -e\n{}", recipe("sh install-files")));
+    machine.must(&format!("set -e\n{}", recipe("install-files.sh")));
     Some(machine)
 }
 
@@ -89,7 +97,8 @@ fn the_cron_line_refreshes_and_is_silent() {
     let Some(machine) = installed("recipe-cron", &rotation) else { return };
     let mut variables = Vec::new();
     let mut jobs = Vec::new();
-    for line in recipe("crontab docusign-refresh").lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+    let table = recipe("docusign-refresh.cron");
+    for line in table.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         match line.split_once('=') {
             Some((name, _)) if name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_') => {
                 variables.push(line.to_owned());
@@ -125,7 +134,7 @@ fn with_units(name: &str, rotation: &Rotation) -> Option<Machine> {
     }
     let machine = installed(name, rotation)?;
     for unit in [SERVICE, TIMER] {
-        machine.give(&format!("/etc/systemd/system/{unit}"), recipe(&format!("ini {unit}")));
+        machine.give(&format!("/etc/systemd/system/{unit}"), recipe(unit));
     }
     Some(machine)
 }
@@ -180,8 +189,8 @@ fn systemd_s_filter_lets_the_program_tell_of_a_wrong_group() {
 #[test]
 fn systemd_tries_again_only_what_another_try_may_cure() {
     let temporary = "TEMPFAIL";
-    let setting =
-        recipe("ini docusign-refresh.service").lines().find_map(|line| line.strip_prefix("RestartPreventExitStatus="));
+    let service = recipe(SERVICE);
+    let setting = service.lines().find_map(|line| line.strip_prefix("RestartPreventExitStatus="));
     let prevented: BTreeSet<&str> = setting.expect("the service has the setting").split(' ').collect();
     let table = readme::table("Exit status");
     let names = table.iter().map(|row| row[2].as_str()).filter(|name| !name.is_empty() && *name != temporary);
@@ -196,11 +205,6 @@ fn systemd_tries_again_only_what_another_try_may_cure() {
             assert!(shown.contains(&wanted), "{wanted}: {shown}");
         }
     }
-}
-
-#[test]
-fn the_containerfile_is_the_one_of_make_image() {
-    assert_eq!(recipe("dockerfile Containerfile"), include_str!("../../src/dist/Containerfile"));
 }
 
 #[test]
@@ -232,7 +236,7 @@ fn podman_runs_the_image_as_written() {
         "[storage]\ndriver=\"vfs\"\ngraphroot=\"/srv/store\"\nrunroot=\"/run/store\"\n",
     );
     machine.must("chown -R 65532:65532 /srv/docusign && podman load --quiet --input /srv/image.tar");
-    let output = machine.shell(recipe("sh container"));
+    let output = machine.shell(&recipe("container.sh"));
     assert!(output.status.success(), "{}", report(&output));
     assert!(machine.read("/srv/docusign/tokens/docusign.json").contains(&host.rotation.live_refresh_token()));
     assert_eq!((host.rotation.refreshes(), host.rotation.reuses()), (1, 0));
@@ -242,7 +246,7 @@ fn podman_runs_the_image_as_written() {
 fn manifest(workspace: &Workspace) -> Option<Value> {
     let validator = tools::find("kubernetes-validate")?;
     let file = tools::beside(&workspace.directory(), "cronjob.yaml");
-    fs::write(&file, recipe("yaml cronjob.yaml")).expect("write the manifest beside the workspace");
+    fs::write(&file, recipe("cronjob.yaml")).expect("write the manifest beside the workspace");
     let output = Command::new(&validator).arg("--strict").arg(&file).output().expect("start the validator");
     assert!(output.status.success(), "{}", report(&output));
 
@@ -359,7 +363,7 @@ fn the_deployment_script_does_what_each_exit_code_asks_for() {
         let rotation = rotation();
         let server = serve(Script::always(step.unwrap_or_else(|| rotation.step())));
         let workspace = workspace_of("recipe-deploy", &rotation);
-        let output = run_in(&workspace, &server, recipe("sh deploy.sh"));
+        let output = run_in(&workspace, &server, &recipe("deploy.sh"));
         assert_eq!(output.status.code(), Some(code), "{}", report(&output));
         assert!(String::from_utf8_lossy(&output.stderr).contains(said), "{}", report(&output));
         let stdout = String::from_utf8_lossy(&output.stdout);
@@ -381,7 +385,7 @@ fn the_deployment_script_tells_of_tokens_that_are_not_in_place() {
         fs::remove_file(&tokens).expect("remove the token file");
         fs::create_dir(&tokens).expect("make a directory of its name");
     })]));
-    let output = run_in(&workspace, &server, recipe("sh deploy.sh"));
+    let output = run_in(&workspace, &server, &recipe("deploy.sh"));
     assert_eq!(output.status.code(), Some(1), "{}", report(&output));
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(
@@ -405,7 +409,7 @@ fn curl_sends_the_header_that_print_wrote() {
     // Docusign's name leads to the server, whose certificate is for another.
     let settings = format!("connect-to = \"account-d.docusign.com:443:127.0.0.1:{}\"\ninsecure\n", server.port());
     fs::write(tools::beside(&workspace.directory(), ".curlrc"), settings).expect("write curl's settings");
-    let output = run_in(&workspace, &server, recipe("sh curl"));
+    let output = run_in(&workspace, &server, &recipe("curl.sh"));
     assert!(output.status.success(), "{}", report(&output));
     assert_eq!(String::from_utf8_lossy(&output.stdout), r#"{"sub":"someone"}"#);
     let stored: Value = serde_json::from_slice(&workspace.read(TOKEN_FILE)).expect("JSON");
@@ -422,7 +426,7 @@ fn a_failed_refresh_asks_curl_for_nothing() {
     let rotation = rotation();
     let server = serve(Script::once([refusal()]));
     let workspace = workspace_of("recipe-curl-refused", &rotation);
-    let output = run_in(&workspace, &server, recipe("sh curl"));
+    let output = run_in(&workspace, &server, &recipe("curl.sh"));
     assert_eq!(output.status.code(), Some(77), "{}", report(&output));
     assert_eq!(server.finish().connections, 1);
 }

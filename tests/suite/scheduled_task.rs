@@ -274,12 +274,13 @@ fn it_does_what_the_readme_says() {
     assert!(!arguments.contains('&') || arguments.matches('&').count() == 2, "cmd would begin a second command");
 }
 
-/// The commands of the README make what the definition then finds: its directory, files and account,
+/// The commands of the recipe make what the definition then finds: its directory, files and account,
 /// under the names that it uses, closed before there is anything in them.
 #[cfg(unix)]
 #[test]
-fn the_commands_of_the_readme_prepare_it() {
-    let commands: Vec<&str> = recipe("powershell task").lines().collect();
+fn the_commands_of_the_recipe_prepare_it() {
+    let recipe = recipe("windows-task.ps1");
+    let commands: Vec<&str> = recipe.lines().filter(|line| !line.starts_with('#')).collect();
     let line = |beginning: &str| {
         let mut found = commands.iter().enumerate().filter(|(_, line)| line.starts_with(beginning));
         let (at, line) = found.next().unwrap_or_else(|| panic!("no line begins with {beginning}"));
