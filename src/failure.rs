@@ -30,14 +30,14 @@ pub enum Exit {
 /// The table of exit codes. `--help` shows it, the README has the same, and a test walks them.
 pub const EXITS: [(Exit, &str, &str); 9] = [
     (Exit::Usage, "USAGE", "bad arguments"),
-    (Exit::DataErr, "DATAERR", "the token file is no JSON object with a refresh token"),
-    (Exit::NoInput, "NOINPUT", "a token, secret, CA or key file can't be read"),
-    (Exit::CantCreat, "CANTCREAT", "no lock file or draft can be made; nothing was sent"),
-    (Exit::IoErr, "IOERR", "refreshed, but not saved in place: act now, the draft is named"),
-    (Exit::TempFail, "TEMPFAIL", "lock busy, network, 408, 429, 5xx: run again"),
-    (Exit::Protocol, "PROTOCOL", "a redirect, HTML, no access_token: not an OAuth answer"),
-    (Exit::NoPerm, "NOPERM", "the refresh token is dead: a human must authorize again"),
-    (Exit::Config, "CONFIG", "client, secret, endpoint, certificate or settings are wrong"),
+    (Exit::DataErr, "DATAERR", "the token file is not a JSON object with a refresh token"),
+    (Exit::NoInput, "NOINPUT", "a token, secret, CA or key file cannot be read"),
+    (Exit::CantCreat, "CANTCREAT", "the lock file or the draft cannot be written; nothing was sent"),
+    (Exit::IoErr, "IOERR", "refreshed, but not saved in place: act now, the file with the tokens is named"),
+    (Exit::TempFail, "TEMPFAIL", "lock busy, network, rate limit or server trouble: run again"),
+    (Exit::Protocol, "PROTOCOL", "a redirect, HTML or no tokens: not a response of a token endpoint"),
+    (Exit::NoPerm, "NOPERM", "the refresh token is dead: somebody must authorize again"),
+    (Exit::Config, "CONFIG", "the client, secret, endpoint, certificate or settings are wrong"),
 ];
 
 #[derive(Debug)]
