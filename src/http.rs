@@ -22,6 +22,7 @@
 
 mod attempt;
 mod dial;
+mod resolve;
 mod tls;
 
 use std::fmt;
@@ -38,6 +39,7 @@ use crate::secret::Secret;
 use crate::text::reason;
 
 use attempt::{Attempt, Peer, Stage};
+use resolve::LookUpFault;
 use tls::TlsFault;
 pub use tls::{Identity, IdentityFault, Roots};
 
@@ -119,6 +121,7 @@ pub struct Reason {
 enum Fault {
     TimedOut,
     Io(io::Error),
+    LookUp(LookUpFault),
     Tls(TlsFault),
     /// The proxy's answer to CONNECT.
     ProxyStatus(u16),
@@ -145,6 +148,7 @@ impl Reason {
     pub fn hint(&self) -> Option<&'static str> {
         match &self.fault {
             Fault::Tls(fault) => Some(fault.hint()),
+            Fault::LookUp(fault) => Some(fault.hint()),
             Fault::ProxyStatus(407) => {
                 Some("give the proxy's user and password in its URL, percent-encoded: http://USER:PASSWORD@HOST:PORT")
             }
@@ -165,15 +169,14 @@ impl fmt::Display for Reason {
         }
         match (&self.fault, self.stage) {
             (Fault::Tls(fault), _) => write!(f, "{fault}"),
+            (Fault::LookUp(fault), _) => write!(f, "{fault}"),
             (Fault::ProxyStatus(status), _) => write!(f, "it refuses with HTTP status {status}"),
             (Fault::NotHttp, _) => f.write_str("the answer is not HTTP"),
             (Fault::BodyTooLarge, _) => f.write_str("the answer is larger than 1 MiB"),
-            (Fault::TimedOut, Stage::Resolving) => f.write_str("looking up the host's address took too long"),
-            (Fault::TimedOut, Stage::Connecting) => f.write_str("connecting took too long"),
+            (Fault::TimedOut, Stage::Resolving | Stage::Connecting) => f.write_str("connecting took too long"),
             (Fault::TimedOut, Stage::Handshaking) => f.write_str("the TLS handshake took too long"),
             (Fault::TimedOut, Stage::Established) => f.write_str("no answer in time"),
-            (Fault::Io(error), Stage::Resolving) => write!(f, "the host was not found: {}", reason(error)),
-            (Fault::Io(error), Stage::Connecting) => write!(f, "cannot connect: {}", reason(error)),
+            (Fault::Io(error), Stage::Resolving | Stage::Connecting) => write!(f, "cannot connect: {}", reason(error)),
             (Fault::Io(error), Stage::Handshaking) => write!(f, "the TLS handshake was cut off: {}", reason(error)),
             (Fault::Io(error), Stage::Established) => write!(f, "the connection broke: {}", reason(error)),
         }
@@ -313,6 +316,10 @@ fn fault(error: ureq::Error) -> Fault {
         },
         ureq::Error::Protocol(_) | ureq::Error::Http(_) | ureq::Error::LargeResponseHeader(..) => Fault::NotHttp,
         ureq::Error::HostNotFound => Fault::Io(io::Error::other("it has no address")),
+        ureq::Error::Other(other) => match other.downcast() {
+            Ok(fault) => Fault::LookUp(*fault),
+            Err(other) => Fault::Io(io::Error::other(other)),
+        },
         other => Fault::Io(io::Error::other(other.to_string())),
     }
 }

@@ -12,6 +12,7 @@
 //! * `console`, `report`: the only speaker; what it tells of a run that went well
 //! * `failure`: exit codes, messages and hints
 //! * `json`, `text`, `endpoint`, `secret`: values
+//! * `os`: what differs between operating systems
 //! * `journal`, `signals`, `static_glibc`: what the system around needs
 
 mod cli;
@@ -25,6 +26,7 @@ mod http;
 mod journal;
 mod json;
 mod oauth;
+mod os;
 mod refresh;
 mod report;
 mod secret;

@@ -2,14 +2,12 @@
 //! to, and whether the request has left.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use ureq::Timeout;
-use ureq::config::Config;
 use ureq::http::Uri;
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::resolver::Resolver;
 use ureq::unversioned::transport::{
     Buffers, ConnectProxyConnector, ConnectionDetails, Connector, NextTimeout, RustlsConnector, SocksConnector,
     Transport,
@@ -17,6 +15,7 @@ use ureq::unversioned::transport::{
 
 use super::Times;
 use super::dial::Dialer;
+use super::resolve::LiteralFirst;
 use crate::journal::Journal;
 use crate::signals;
 
@@ -69,7 +68,7 @@ impl Attempt {
     }
 
     pub fn resolver(self: &Arc<Self>) -> impl Resolver {
-        LiteralFirst { names: DefaultResolver::default(), attempt: self.clone() }
+        LiteralFirst(self.clone())
     }
 
     pub fn place(&self) -> (Stage, Peer) {
@@ -95,7 +94,7 @@ impl Attempt {
         Ok(())
     }
 
-    fn reach(&self, stage: Stage, uri: &Uri) {
+    pub fn reach(&self, stage: Stage, uri: &Uri) {
         let mut progress = self.progress();
         progress.stage = stage;
         progress.peer = if self.is_target(uri) { Peer::Server } else { Peer::Proxy };
@@ -136,30 +135,6 @@ impl<In: Transport> Connector<In> for Milestone {
             _ => {}
         }
         Ok(chained)
-    }
-}
-
-/// Looks names up with a time limit, which takes a thread, and literal addresses with a port without.
-#[derive(Debug)]
-struct LiteralFirst {
-    names: DefaultResolver,
-    attempt: Arc<Attempt>,
-}
-
-impl Resolver for LiteralFirst {
-    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        self.attempt.reach(Stage::Resolving, uri);
-        let host = uri.host().unwrap_or_default();
-        let mut addresses = self.empty();
-        match (host.trim_matches(['[', ']']).parse::<IpAddr>(), uri.port_u16()) {
-            (Ok(address), Some(port)) => addresses.push((address, port).into()),
-            _ => {
-                addresses = self.names.resolve(uri, config, timeout)?;
-                self.attempt.journal.step(format_args!("{host} has {:?}", &addresses[..]));
-            }
-        }
-        self.attempt.reach(Stage::Connecting, uri);
-        Ok(addresses)
     }
 }
 

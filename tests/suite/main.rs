@@ -53,6 +53,10 @@ mod machine;
 mod manual;
 mod meanwhile;
 #[cfg(unix)]
+mod name_server;
+#[cfg(unix)]
+mod names;
+#[cfg(unix)]
 mod namespace;
 #[cfg(target_os = "linux")]
 mod needs;

@@ -34,7 +34,7 @@ use rustls::{ServerConfig, ServerConnection};
 use script::{BeforeHandshake, Conduct};
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -85,7 +85,12 @@ struct Shared {
 impl TokenServer {
     /// Listens, and returns once connections are accepted.
     pub fn start(protection: Protection, script: Script) -> TokenServer {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind to 127.0.0.1");
+        Self::start_at(Ipv4Addr::LOCALHOST.into(), protection, script)
+    }
+
+    /// The same at another of this machine's addresses.
+    pub fn start_at(address: IpAddr, protection: Protection, script: Script) -> TokenServer {
+        let listener = TcpListener::bind((address, 0)).expect("bind to an address of this machine");
         let address = listener.local_addr().expect("the listener has an address");
         let shared = Arc::new(Shared {
             protection,

@@ -1,0 +1,215 @@
+//! From the name of a host to its addresses, within a time limit.
+//!
+//! The system's resolver is asked first, in a thread, since it may hang; in the usual case that is all.
+//! C libraries differ in what they make of a network's faults. musl gives up when a name server
+//! responds to one of two questions (IPv4, IPv6) with an error, when a search domain is `.` or has a
+//! broken server, when a response does not fit into a datagram (before 1.2.4), and does not see the last
+//! line of a hosts file without a newline; glibc waits long for a question that some routers drop. So
+//! where there is no address, or for some time no result, more is asked, in the waves of `WAVES`: what is likely and
+//! quick first. The first address ends it; with none, all is waited for, until the time is over.
+//!
+//! The absolute name (`host.`, with a dot) is only for the resolver: TLS and HTTP know the host as it was
+//! given.
+
+mod hosts_file;
+mod name_servers;
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::NextTimeout;
+
+use super::attempt::{Attempt, Stage};
+use crate::journal::Journal;
+use crate::os::names::{self, Family, Unresolved};
+
+/// How long the questions of one wave are alone, or of a short time a quarter.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Somewhere to look for a host's addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Question {
+    /// The system's resolver, as every program asks it.
+    Usual,
+    HostsFile,
+    /// The system's resolver, for one kind of address.
+    Alone(Family),
+    /// The same, with no search domain.
+    AbsoluteAlone(Family),
+    NameServers,
+}
+
+use Question::{AbsoluteAlone, Alone, HostsFile, NameServers, Usual};
+
+const WAVES: [&[Question]; 4] = [
+    &[Usual],
+    &[HostsFile],
+    &[AbsoluteAlone(Family::V4), Alone(Family::V4)],
+    &[AbsoluteAlone(Family::V6), Alone(Family::V6), NameServers],
+];
+
+/// Windows' own resolver has none of these faults, and keeps its settings elsewhere.
+const WAVES_HERE: &[&[Question]] = if cfg!(windows) { WAVES.split_at(1).0 } else { &WAVES };
+
+const HINT: &str = if cfg!(windows) {
+    "check the name, and the name servers of this machine; --verbose lists each question"
+} else {
+    "check the name, then /etc/hosts, and in /etc/resolv.conf the name servers and search domains; --verbose lists \
+     each question"
+};
+
+/// A host that has no address, as far as could be found out.
+#[derive(Debug)]
+pub struct LookUpFault {
+    host: String,
+    /// None if the time was over.
+    why: Option<Unresolved>,
+    asked: Vec<String>,
+}
+
+impl LookUpFault {
+    pub fn hint(&self) -> &'static str {
+        HINT
+    }
+}
+
+impl fmt::Display for LookUpFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.why {
+            Some(why) => write!(f, "cannot look up {}: {why}", self.host)?,
+            None => write!(f, "looking up {} took too long", self.host)?,
+        }
+        write!(f, " (asked: {})", self.asked.join(", "))
+    }
+}
+
+impl std::error::Error for LookUpFault {}
+
+/// Literal addresses stand for themselves, which takes no thread.
+#[derive(Debug)]
+pub struct LiteralFirst(pub Arc<Attempt>);
+
+impl Resolver for LiteralFirst {
+    fn resolve(&self, uri: &Uri, _config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let Self(attempt) = self;
+        attempt.reach(Stage::Resolving, uri);
+        let host = uri.host().unwrap_or_default();
+        let port = port(uri).ok_or(ureq::Error::HostNotFound)?;
+        let mut resolved = self.empty();
+        if let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
+            resolved.push((address, port).into());
+        } else {
+            let until = attempt.times.answer_by.min(Instant::now() + *timeout.after);
+            let look_up = LookUp { host: host.to_owned(), port, until, journal: attempt.journal };
+            let addresses = look_up.addresses().map_err(|fault| ureq::Error::Other(Box::new(fault)))?;
+            attempt.journal.step(format_args!("{host} has {addresses:?}"));
+            // As many as ureq takes.
+            let _ = addresses.into_iter().try_for_each(|address| resolved.try_push(address));
+        }
+        attempt.reach(Stage::Connecting, uri);
+        Ok(resolved)
+    }
+}
+
+/// A proxy's URL may leave out its port.
+fn port(uri: &Uri) -> Option<u16> {
+    let whole = DefaultResolver::host_and_port(uri.scheme()?, uri.authority()?)?;
+    whole.rsplit(':').next()?.parse().ok()
+}
+
+#[derive(Debug, Clone)]
+struct LookUp {
+    host: String,
+    port: u16,
+    until: Instant,
+    journal: Journal,
+}
+
+/// What came back, and to a question of which wave.
+type Findings = (usize, Result<Vec<SocketAddr>, Unresolved>);
+
+impl LookUp {
+    fn addresses(&self) -> Result<Vec<SocketAddr>, LookUpFault> {
+        let patience = PATIENCE.min(self.left() / 4);
+        let mut fault = LookUpFault { host: self.host.clone(), why: None, asked: Vec::new() };
+        let mut pending = [0; WAVES_HERE.len()];
+        let mut worst = Unresolved::NoSuchName;
+        let (sender, receiver) = mpsc::channel();
+        for (wave, questions) in WAVES_HERE.iter().enumerate() {
+            for &question in *questions {
+                fault.asked.push(self.label(question));
+                self.ask(question, wave, &sender);
+                pending[wave] += 1;
+            }
+            let is_last = wave + 1 == WAVES_HERE.len();
+            let until = if is_last { self.until } else { self.until.min(Instant::now() + patience) };
+            while pending[wave] > 0 || is_last && pending.iter().any(|&count| count > 0) {
+                match receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                    Ok((_, Ok(addresses))) => return Ok(addresses),
+                    Ok((wave, Err(why))) => {
+                        pending[wave] -= 1;
+                        worst = worst.max(why);
+                    }
+                    Err(RecvTimeoutError::Timeout) if !is_last => break,
+                    Err(_) => return Err(fault),
+                }
+            }
+        }
+        fault.why = Some(worst);
+        Err(fault)
+    }
+
+    /// Asks in a thread of its own. One that hangs ends with the process.
+    fn ask(&self, question: Question, wave: usize, sender: &Sender<Findings>) {
+        let (look_up, sender) = (self.clone(), sender.clone());
+        self.journal.step(format_args!("looking up {}", self.label(question)));
+        thread::spawn(move || {
+            let findings = look_up.find(question);
+            if let Err(why) = &findings {
+                look_up.journal.step(format_args!("looked up {}: {why}", look_up.label(question)));
+            }
+            // By now another question may have been successful.
+            let _ = sender.send((wave, findings));
+        });
+    }
+
+    fn find(&self, question: Question) -> Result<Vec<SocketAddr>, Unresolved> {
+        let with_port = |addresses: Vec<IpAddr>| addresses.into_iter().map(|address| (address, self.port).into());
+        // So that nothing else is linked where nothing else is asked.
+        match if cfg!(windows) { Usual } else { question } {
+            Usual => names::addresses(&self.host, self.port, Family::Any),
+            Alone(family) => names::addresses(&self.host, self.port, family),
+            AbsoluteAlone(family) => names::addresses(&self.absolute(), self.port, family),
+            HostsFile => hosts_file::addresses(&self.host).map(|found| with_port(found).collect()),
+            NameServers => {
+                name_servers::addresses(&self.host, self.until, self.journal).map(|found| with_port(found).collect())
+            }
+        }
+    }
+
+    fn absolute(&self) -> String {
+        format!("{}.", self.host.trim_end_matches('.'))
+    }
+
+    fn label(&self, question: Question) -> String {
+        let only = |family| if family == Family::V6 { "IPv6 only" } else { "IPv4 only" };
+        match question {
+            Usual => self.host.clone(),
+            HostsFile => format!("{} in /etc/hosts", self.host),
+            Alone(family) => format!("{} ({})", self.host, only(family)),
+            AbsoluteAlone(family) => format!("{} ({})", self.absolute(), only(family)),
+            NameServers => format!("{} over TCP", self.host),
+        }
+    }
+
+    fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+}
