@@ -80,7 +80,7 @@ pub fn run(settings: &Settings, network: Network, console: &Console) -> Result<E
     if let Some(warning) = commit.warning {
         console.warn(warning);
     }
-    for warning in &response.warnings {
+    for warning in response.warnings.iter().chain(&commit.stored.warnings()) {
         console.warn(warning);
     }
     let is_rotated = !commit.stored.refresh_token().is_same(stored.refresh_token());
@@ -109,12 +109,14 @@ fn is_refreshed(now: &TokenSet, before: &TokenSet) -> bool {
     if now.has_tokens_of(before) || now.access_token().is_none() {
         return false;
     }
-    let end = now.expires_at();
-    end == before.expires_at() || end.is_none_or(|end| end > SystemTime::now())
+    let clock = SystemTime::now();
+    let end = now.expires_at(clock);
+    end == before.expires_at(clock) || end.is_none_or(|end| end > clock)
 }
 
 /// How long the stored access token still lives, if that is at least `min_ttl`.
 fn remaining_life(stored: &TokenSet, min_ttl: Duration) -> Option<Duration> {
-    let left = stored.expires_at()?.duration_since(SystemTime::now()).ok()?;
+    let now = SystemTime::now();
+    let left = stored.expires_at(now)?.duration_since(now).ok()?;
     (left >= min_ttl).then_some(left)
 }

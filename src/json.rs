@@ -185,10 +185,22 @@ pub fn unquote(text: &str) -> Option<String> {
     serde_json::from_str(text).ok()
 }
 
-/// The whole part of a number that is written without an exponent.
-pub fn whole_part(number: &str) -> Option<u64> {
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    fraction.bytes().all(|byte| byte.is_ascii_digit()).then(|| whole.parse().ok())?
+/// A number's whole part, towards zero; an exponent is worked out. None if it is not a number, or one of more
+/// digits than a time can have.
+pub fn whole_number(text: &str) -> Option<i64> {
+    const MOST_DIGITS: usize = 40;
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let magnitude = mantissa.strip_prefix('-').unwrap_or(mantissa);
+    let (whole, fraction) = magnitude.split_once('.').unwrap_or((magnitude, ""));
+    let digits = [whole, fraction].concat();
+    let is_number =
+        !whole.is_empty() && digits.len() <= MOST_DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let point = whole.len() as i64 + i64::from(exponent.parse::<i8>().ok().filter(|_| is_number)?);
+    let number: i64 = match usize::try_from(point) {
+        Err(_) | Ok(0) => 0,
+        Ok(point) => format!("{digits:0<point$}").get(..point)?.parse().ok()?,
+    };
+    Some(if mantissa.starts_with('-') { -number } else { number })
 }
 
 /// A member's name; as it stands there if that is no Unicode string (`"\ud800"`).
@@ -323,6 +335,33 @@ mod tests {
         ] {
             let object = Object::parse_leniently(text).unwrap_or_else(|beginning| beginning);
             assert_eq!(object.iter().last().map(|(name, _)| name.into_owned()).as_deref(), last, "{text}");
+        }
+    }
+
+    #[test]
+    fn reads_whole_numbers() {
+        for (text, number) in [
+            ("0", Some(0)),
+            ("1600000000", Some(1_600_000_000)),
+            ("-1.9", Some(-1)),
+            ("1600000000.75", Some(1_600_000_000)),
+            ("1.6e9", Some(1_600_000_000)),
+            ("1.60000000075E+9", Some(1_600_000_000)),
+            ("16000e-3", Some(16)),
+            ("1e-3", Some(0)),
+            ("1e400", None),
+            ("1e100", None),
+            ("99999999999999999999", None),
+            ("+1", None),
+            ("1.2.3", None),
+            (".5", None),
+            ("1e", None),
+            ("-", None),
+            ("0x10", None),
+            ("é", None),
+            ("", None),
+        ] {
+            assert_eq!(whole_number(text), number, "{text}");
         }
     }
 

@@ -11,7 +11,7 @@
 //!   sends it
 //! * `console`, `report`: the only speaker; what it tells of a run that went well
 //! * `failure`: exit codes, messages and hints
-//! * `json`, `text`, `endpoint`, `secret`: values
+//! * `json`, `text`, `endpoint`, `secret`: values; `names`, `lifetime`: what members say of time
 //! * `os`: what differs between operating systems
 //! * `journal`, `signals`, `static_glibc`: what the system around needs
 
@@ -25,6 +25,8 @@ mod failure;
 mod http;
 mod journal;
 mod json;
+mod lifetime;
+mod names;
 mod oauth;
 mod os;
 mod refresh;
@@ -43,6 +45,7 @@ mod mutations;
 
 use std::env;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use cli::Command;
 use config::Arguments;
@@ -80,6 +83,6 @@ fn refresh(arguments: Arguments) -> Result<(), Failure> {
     let ending = cycle::run(&settings, network, &console)?;
     console.tell(&ending.outcome);
     let Some(what) = settings.print else { return Ok(()) };
-    console::print(&report::printed(what, &ending, &settings))
+    console::print(&report::printed(what, &ending, &settings, SystemTime::now()))
         .map_err(|failure| failure.hint("the token file is safe; run again with --min-ttl to print what it holds"))
 }

@@ -1,7 +1,7 @@
 //! What the user is told of a run that ended well. Pure: `console` prints it.
 
 use std::fmt;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::config::{Print, Settings};
 use crate::json::quote;
@@ -56,12 +56,12 @@ fn rounded(duration: Duration) -> humantime::FormattedDuration {
 
 /// What `--print` asked for. A dry run has no tokens to give, only its status.
 #[expect(clippy::disallowed_methods, reason = "--print is the user's wish to see them")]
-pub fn printed(what: Print, ending: &Ending, settings: &Settings) -> String {
+pub fn printed(what: Print, ending: &Ending, settings: &Settings, now: SystemTime) -> String {
     let Ending { outcome, stored } = ending;
     let access_token = stored.access_token().map_or("", |token| token.expose());
     let refresh_token = stored.refresh_token().expose();
     match (what, outcome) {
-        (Print::Status, _) => status(ending, settings),
+        (Print::Status, _) => status(ending, settings, now),
         (_, Outcome::DryRun { .. }) => String::new(),
         (Print::AccessToken, _) => format!("{access_token}\n"),
         (Print::RefreshToken, _) => format!("{refresh_token}\n"),
@@ -72,14 +72,14 @@ pub fn printed(what: Print, ending: &Ending, settings: &Settings) -> String {
 
 /// One JSON object on one line, without secrets. `expires_at` is in epoch seconds, `rotated` is null
 /// unless this run refreshed.
-fn status(ending: &Ending, settings: &Settings) -> String {
+fn status(ending: &Ending, settings: &Settings, now: SystemTime) -> String {
     let (outcome, rotated) = match &ending.outcome {
         Outcome::Refreshed { is_rotated, .. } => ("refreshed", is_rotated.to_string()),
         Outcome::StillFresh { .. } => ("fresh", "null".to_owned()),
         Outcome::AnotherRun => ("another-run", "null".to_owned()),
         Outcome::DryRun { .. } => ("dry-run", "null".to_owned()),
     };
-    let since_epoch = ending.stored.expires_at().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    let since_epoch = ending.stored.expires_at(now).and_then(|at| at.duration_since(UNIX_EPOCH).ok());
     let expires_at = since_epoch.map_or("null".to_owned(), |since_epoch| since_epoch.as_secs().to_string());
     let token_file = quote(&settings.token_file.to_string_lossy());
     let endpoint = quote(&settings.endpoint.to_string());

@@ -3,9 +3,12 @@
 //! A token set is the whole document, not only its tokens: members that this program does not
 //! know belong to someone else and stay as they are.
 
+mod calendar;
+mod date_text;
 mod expiry;
+mod spelling;
+mod timestamp;
 
-use std::borrow::Cow;
 use std::time::SystemTime;
 
 use crate::json::{Layout, Object};
@@ -37,21 +40,26 @@ impl TokenSet {
     pub fn parse_of_any_size(bytes: &[u8]) -> Result<Self, Fault> {
         let text = text::decode(bytes)?.into();
         let members = Object::parse(&text)?;
-        let Some(at) = members.offset("refresh_token") else {
+        let Some(name) = spelling::name_of("refresh_token", &members) else {
             let opening_brace = text.find('{').unwrap_or(0);
             return Err(Fault::of("no refresh_token in the object", &text, opening_brace));
         };
-        match members.string("refresh_token") {
+        let at = members.offset(&name).unwrap_or(0);
+        match members.string(&name) {
             None => Err(Fault::of("refresh_token is not a string", &text, at)),
             Some(token) if token.is_empty() => Err(Fault::of("refresh_token is empty", &text, at)),
-            Some(_) => Ok(Self::new(members, Layout::of(&text))),
+            Some(_) => {
+                drop(name);
+                Ok(Self::new(members, Layout::of(&text)))
+            }
         }
     }
 
     fn new(members: Object, layout: Layout) -> Self {
+        let token = |name| members.string(&spelling::name_of(name, &members)?);
         Self {
-            refresh_token: Secret::new(members.string("refresh_token").unwrap_or_default()),
-            access_token: members.string("access_token").filter(|token| !token.is_empty()).map(Secret::new),
+            refresh_token: Secret::new(token("refresh_token").unwrap_or_default()),
+            access_token: token("access_token").filter(|token| !token.is_empty()).map(Secret::new),
             members,
             layout,
         }
@@ -75,12 +83,18 @@ impl TokenSet {
         same_access_token && self.refresh_token.is_same(&other.refresh_token)
     }
 
-    /// When the access token ends, if an absolute expiry member says so; the earliest, should
-    /// several disagree. A relative `expires_in` alone tells nothing: the file's age is unknown.
-    pub fn expires_at(&self) -> Option<SystemTime> {
+    /// When the access token ends, as far as the members tell and can be believed at `now`.
+    pub fn expires_at(&self, now: SystemTime) -> Option<SystemTime> {
         self.access_token.as_ref()?;
-        let stored = self.members.iter().filter(|(name, _)| expiry::NAMES.contains(&name.as_ref()));
-        stored.filter_map(|(_, value)| expiry::read(value)).map(|(at, _)| at).min()
+        expiry::end_of_access_token(&self.members, now)
+    }
+
+    /// What is odd about the members, printable: their names, never their values.
+    pub fn warnings(&self) -> Vec<String> {
+        const MOST: usize = 5;
+        let names = expiry::not_understood(&self.members).take(MOST).map(|name| text::printable(&name));
+        let odd = "looks like an expiry and is not understood; it was left as it is";
+        names.map(|name| format!("the member \"{name}\" {odd}")).collect()
     }
 
     /// This token set after a token response to a request that was sent at `requested_at`.
@@ -117,39 +131,23 @@ impl TokenSet {
 /// The merge rule.
 ///
 /// 1. The response's members replace the stored ones of the same name, or join at the end; but
-///    `error*` never, and a missing or empty `refresh_token` leaves the stored one.
-/// 2. Absolute expiry members that the file already has are set to `requested_at` plus
-///    `expires_in`, each in its own form, unless the response carried them itself. A file that has
-///    none gets `expires_at`, in epoch seconds. Without `expires_in` they stay.
+///    `error*` never, a missing or empty `refresh_token` leaves the stored one, and a time that is null
+///    is no word. Where the file has another name for one of them (`accessToken`, or google-auth's
+///    `token`), it keeps that.
+/// 2. Members that tell when a token ends, or was issued, are brought up to date from `requested_at` and
+///    the lifetimes that the response tells, each in its own form, unless the response carried them itself.
+///    A file that has no end gets `expires_at`, in epoch seconds. Without a lifetime they stay.
 /// 3. Everything else stays, to the letter.
 fn merge(stored: &Object, response: &TokenResponse, requested_at: SystemTime) -> Object {
-    let counts = |name: &str| match name {
+    let counts = |name: &str, value: &str| match name {
         "refresh_token" => response.refresh_token.is_some(),
-        _ => !name.starts_with("error"),
+        _ => !name.starts_with("error") && !expiry::is_silent(name, value),
     };
-    let replies = response.members.iter().filter(|(name, _)| counts(name));
-    let replies = replies.map(|(name, value)| (name, value.to_owned()));
-    let expires_at = response.expires_in.and_then(|lifetime| requested_at.checked_add(lifetime));
-    let expiries = expires_at.map_or_else(Vec::new, |at| expiries(stored, response, at));
-    stored.with(replies.chain(expiries))
-}
-
-/// The absolute expiry members that the response does not carry itself, all for the same instant.
-fn expiries(stored: &Object, response: &TokenResponse, at: SystemTime) -> Vec<(Cow<'static, str>, String)> {
-    let mut is_told = response.members.text("expires_at").is_some();
-    let mut expiries = Vec::new();
-    for (name, value) in stored.iter() {
-        let Some(name) = expiry::NAMES.into_iter().find(|known| *known == name) else { continue };
-        let Some((_, form)) = expiry::read(value) else { continue };
-        is_told = true;
-        if response.members.text(name).is_none() {
-            expiries.push((name.into(), form.write(at)));
-        }
-    }
-    if !is_told {
-        expiries.push(("expires_at".into(), expiry::Form::Seconds.write(at)));
-    }
-    expiries
+    let replies = response.members.iter().filter(|(name, value)| counts(name, value));
+    let replies = spelling::in_terms_of(stored, replies);
+    let times = expiry::updates(stored, &response.members, &replies, requested_at);
+    let replies = replies.into_iter().map(|(name, value)| (name, value.to_owned()));
+    stored.with(replies.chain(times))
 }
 
 #[cfg(test)]
@@ -241,13 +239,13 @@ mod tests {
                 "RFC 3339",
                 r#"{"refresh_token":"r","expiry":"2020-01-01T00:00:00.123+02:00","expiresAt":"2020-01-01T00:00:00Z"}"#,
                 r#"{"access_token":"A","expires_in":100}"#,
-                r#"{"refresh_token": "r","expiry": "2023-11-14T22:15:00Z","expiresAt": "2023-11-14T22:15:00Z","access_token": "A","expires_in": 100}"#,
+                r#"{"refresh_token": "r","expiry": "2023-11-15T00:15:00.000+02:00","expiresAt": "2023-11-14T22:15:00Z","access_token": "A","expires_in": 100}"#,
             ),
             (
                 "the server's own word",
                 r#"{"refresh_token":"r","expires_on":1}"#,
                 r#"{"access_token":"A","expires_in":100,"expires_on":"7"}"#,
-                r#"{"refresh_token": "r","expires_on": "7","access_token": "A","expires_in": 100}"#,
+                r#"{"refresh_token": "r","expires_on": 7,"access_token": "A","expires_in": 100}"#,
             ),
             (
                 "no lifetime",
@@ -259,7 +257,7 @@ mod tests {
                 "an expiry in no known form",
                 r#"{"refresh_token":"r","expires_at":"soon"}"#,
                 r#"{"access_token":"A","expires_in":100}"#,
-                r#"{"refresh_token": "r","expires_at": 1700000100,"access_token": "A","expires_in": 100}"#,
+                r#"{"refresh_token": "r","expires_at": "soon","access_token": "A","expires_in": 100}"#,
             ),
             (
                 "a name with an escape",
@@ -298,14 +296,247 @@ mod tests {
         assert_eq!(TokenSet::parse(&large).err().unwrap().to_string(), "larger than 1 MiB (line 1, column 1048577)");
     }
 
+    /// Of what token files hold in the wild: what a refresh makes of them. The request was sent at 1700000000,
+    /// which is 2023-11-14T22:13:20Z, for a token of 100 seconds, if the response does not say otherwise.
     #[test]
-    fn trusts_the_earliest_expiry_of_a_token_that_is_there() {
-        let expires_at = |text: &str| TokenSet::parse(text.as_bytes()).ok().unwrap().expires_at();
-        assert_eq!(
-            expires_at(r#"{"refresh_token":"r","access_token":"a","expires_at":200,"expires_on":"100"}"#),
-            Some(UNIX_EPOCH + Duration::from_secs(100))
-        );
-        assert_eq!(expires_at(r#"{"refresh_token":"r","expires_at":200}"#), None);
-        assert_eq!(expires_at(r#"{"refresh_token":"r","access_token":"a","expires_in":200}"#), None);
+    fn what_belongs_together_stays_together() {
+        const REPLY: &str = r#"{"access_token":"A","refresh_token":"R","expires_in":100}"#;
+        for (why, stored, reply, wanted) in [
+            (
+                "google-auth",
+                r#"{"token":"a","refresh_token":"r","scopes":["x"],"expiry":"2020-01-01T00:00:00.123456Z"}"#,
+                r#"{"access_token":"A","expires_in":100}"#,
+                r#"{"token": "A","refresh_token": "r","scopes": ["x"],"expiry": "2023-11-14T22:15:00.000000Z","expires_in": 100}"#,
+            ),
+            (
+                "oauth2client",
+                r#"{"access_token":"a","refresh_token":"r","token_expiry":"2020-01-01T00:00:00Z","invalid":false}"#,
+                REPLY,
+                r#"{"access_token": "A","refresh_token": "R","token_expiry": "2023-11-14T22:15:00Z","invalid": false,"expires_in": 100}"#,
+            ),
+            (
+                "both names of one token",
+                r#"{"token":"a","access_token":"a","refresh_token":"r","expires_at":1}"#,
+                REPLY,
+                r#"{"token": "A","access_token": "A","refresh_token": "R","expires_at": 1700000100,"expires_in": 100}"#,
+            ),
+            (
+                "another token than the access token",
+                r#"{"token":"x","access_token":"a","refresh_token":"r","expires_at":1}"#,
+                REPLY,
+                r#"{"token": "x","access_token": "A","refresh_token": "R","expires_at": 1700000100,"expires_in": 100}"#,
+            ),
+            (
+                "not a token at all",
+                r#"{"token":{"x":1},"refresh_token":"r","expires_at":1}"#,
+                REPLY,
+                r#"{"token": {"x":1},"refresh_token": "R","expires_at": 1700000100,"access_token": "A","expires_in": 100}"#,
+            ),
+            (
+                "AWS SSO",
+                r#"{"accessToken":"a","expiresAt":"2020-01-01T00:00:00Z","refreshToken":"r","registrationExpiresAt":"2020-01-01T00:00:00Z"}"#,
+                REPLY,
+                r#"{"accessToken": "A","expiresAt": "2023-11-14T22:15:00Z","refreshToken": "R","registrationExpiresAt": "2020-01-01T00:00:00Z","expires_in": 100}"#,
+            ),
+            (
+                "Twurple",
+                r#"{"accessToken":"a","refreshToken":"r","expiresIn":7,"obtainmentTimestamp":1600000000000}"#,
+                REPLY,
+                r#"{"accessToken": "A","refreshToken": "R","expiresIn": 100,"obtainmentTimestamp": 1700000000000,"expires_at": 1700000100}"#,
+            ),
+            (
+                "Google's PHP library",
+                r#"{"access_token":"a","expires_in":3599,"refresh_token":"r","created":1600000000}"#,
+                REPLY,
+                r#"{"access_token": "A","expires_in": 100,"refresh_token": "R","created": 1700000000,"expires_at": 1700000100}"#,
+            ),
+            (
+                "the same once more",
+                r#"{"access_token":"a","expires_in":100,"refresh_token":"r","created":1600000000,"expires_at":1600000100}"#,
+                REPLY,
+                r#"{"access_token": "A","expires_in": 100,"refresh_token": "R","created": 1700000000,"expires_at": 1700000100}"#,
+            ),
+            (
+                "when the record was created",
+                r#"{"access_token":"a","expires_in":100,"refresh_token":"r","created_at":1500000000,"expires_at":1600000100}"#,
+                REPLY,
+                r#"{"access_token": "A","expires_in": 100,"refresh_token": "R","created_at": 1500000000,"expires_at": 1700000100}"#,
+            ),
+            (
+                "ortie, and Docusign's Postman collection",
+                r#"{"refresh_token":"r","issued_at":1600000000,"received_at":"2020-01-01T00:00:00.000Z","expires_at":1}"#,
+                REPLY,
+                r#"{"refresh_token": "R","issued_at": 1700000000,"received_at": "2023-11-14T22:13:20.000Z","expires_at": 1700000100,"access_token": "A","expires_in": 100}"#,
+            ),
+            (
+                "Salesforce tells when, but not how long",
+                r#"{"refresh_token":"r","issued_at":"1600000000000"}"#,
+                r#"{"access_token":"A","issued_at":"1700000000007"}"#,
+                r#"{"refresh_token": "r","issued_at": "1700000000007","access_token": "A"}"#,
+            ),
+            (
+                "ASP.NET",
+                r#"{"refresh_token":"r",".issued":"Sun, 13 Sep 2020 12:26:40 GMT",".expires":"Sun, 13 Sep 2020 12:26:40 GMT"}"#,
+                REPLY,
+                r#"{"refresh_token": "R",".issued": "Tue, 14 Nov 2023 22:13:20 GMT",".expires": "Tue, 14 Nov 2023 22:15:00 GMT","access_token": "A","expires_in": 100}"#,
+            ),
+            (
+                "the refresh token's end",
+                r#"{"refresh_token":"r","refresh_token_expires_at":1600000000,"refreshTokenExpiresAt":"2020-01-01T00:00:00.000Z"}"#,
+                r#"{"access_token":"A","refresh_token":"R","refresh_token_expires_in":1000}"#,
+                r#"{"refresh_token": "R","refresh_token_expires_at": 1700001000,"refreshTokenExpiresAt": "2023-11-14T22:30:00.000Z","access_token": "A","refresh_token_expires_in": 1000}"#,
+            ),
+            (
+                "Keycloak's name for it",
+                r#"{"refresh_token":"r","refresh_expires_at":1600000000000}"#,
+                r#"{"access_token":"A","refresh_expires_in":1000}"#,
+                r#"{"refresh_token": "r","refresh_expires_at": 1700001000000,"access_token": "A","refresh_expires_in": 1000}"#,
+            ),
+            (
+                "Keycloak, of one that does not end",
+                r#"{"refresh_token":"r","refresh_expires_at":1600000000}"#,
+                r#"{"access_token":"A","refresh_expires_in":0}"#,
+                r#"{"refresh_token": "r","refresh_expires_at": 1600000000,"access_token": "A","refresh_expires_in": 0}"#,
+            ),
+            (
+                "Intuit's name for it",
+                r#"{"refresh_token":"r","x_refresh_token_expires_in":7,"refresh_token_expiry":"2020-01-01T00:00:00+00:00"}"#,
+                r#"{"access_token":"A","x_refresh_token_expires_in":1000}"#,
+                r#"{"refresh_token": "r","x_refresh_token_expires_in": 1000,"refresh_token_expiry": "2023-11-14T22:30:00+00:00","access_token": "A"}"#,
+            ),
+            (
+                "of the refresh token nothing was told",
+                r#"{"refresh_token":"r","refresh_token_expires_at":1600000000,"expires_at":1}"#,
+                REPLY,
+                r#"{"refresh_token": "R","refresh_token_expires_at": 1600000000,"expires_at": 1700000100,"access_token": "A","expires_in": 100}"#,
+            ),
+            (
+                "Azure's extended lifetime",
+                r#"{"refresh_token":"r","expires_on":"1600000000","ext_expires_on":"1600000000"}"#,
+                r#"{"access_token":"A","expires_in":100,"ext_expires_in":1000}"#,
+                r#"{"refresh_token": "r","expires_on": "1700000100","ext_expires_on": "1700001000","access_token": "A","expires_in": 100,"ext_expires_in": 1000}"#,
+            ),
+            (
+                "null is no word",
+                r#"{"refresh_token":"r","expires_at":1,"expires_in":7}"#,
+                r#"{"access_token":"A","expires_in":100,"expires_at":null,"expires_on":null}"#,
+                r#"{"refresh_token": "r","expires_at": 1700000100,"expires_in": 100,"access_token": "A"}"#,
+            ),
+            (
+                "and neither is one that is stored",
+                r#"{"refresh_token":"r","expires_at":null}"#,
+                REPLY,
+                r#"{"refresh_token": "R","expires_at": 1700000100,"access_token": "A","expires_in": 100}"#,
+            ),
+            (
+                "the response tells the end alone",
+                r#"{"refresh_token":"r","expires":"2020-01-01T00:00:00Z"}"#,
+                r#"{"access_token":"A","expires_on":"1700000100"}"#,
+                r#"{"refresh_token": "r","expires": "2023-11-14T22:15:00Z","access_token": "A","expires_on": "1700000100"}"#,
+            ),
+            (
+                "the response tells the end in another form",
+                r#"{"refresh_token":"r","expiresAt":"2020-01-01T00:00:00Z"}"#,
+                r#"{"access_token":"A","expires_in":100,"expires_at":1700000100}"#,
+                r#"{"refresh_token": "r","expiresAt": "2023-11-14T22:15:00Z","access_token": "A","expires_in": 100}"#,
+            ),
+            (
+                "Zoho's milliseconds",
+                r#"{"refresh_token":"r"}"#,
+                r#"{"access_token":"A","expires_in_sec":100,"expires_in":100000}"#,
+                r#"{"refresh_token": "r","access_token": "A","expires_in_sec": 100,"expires_in": 100000,"expires_at": 1700000100}"#,
+            ),
+            (
+                "a lifetime is as the server writes it",
+                r#"{"refresh_token":"r","expires_in":7,"expires_at":1}"#,
+                r#"{"access_token":"A","expires_in":"100"}"#,
+                r#"{"refresh_token": "r","expires_in": "100","expires_at": 1700000100,"access_token": "A"}"#,
+            ),
+            (
+                "an exponent, a fraction and .NET",
+                r#"{"refresh_token":"r","expires_at":1.6E9,"expires":"1600000000.5","expiry":"\/Date(1600000000000)\/"}"#,
+                REPLY,
+                r#"{"refresh_token": "R","expires_at": 1.7000001E9,"expires": "1700000100.0","expiry": "\/Date(1700000100000)\/","access_token": "A","expires_in": 100}"#,
+            ),
+            (
+                "what is not understood is not written",
+                r#"{"refresh_token":"r","expires":"soon","sessionExpiresAt":1600000000,"expires_at":"1"}"#,
+                REPLY,
+                r#"{"refresh_token": "R","expires": "soon","sessionExpiresAt": 1600000000,"expires_at": "1700000100","access_token": "A","expires_in": 100}"#,
+            ),
+        ] {
+            assert_eq!(merged(stored, reply), wanted, "{why}");
+        }
+    }
+
+    #[test]
+    fn believes_what_can_be_true() {
+        const NOW: u64 = 1_700_000_000;
+        // `NOW+7` in a file stands for the number. The answer is how long the token lives from then.
+        for (members, left) in [
+            (r#""expires_at":NOW+200,"expires_on":"NOW+100""#, Some(100)),
+            (r#""expires_in":200"#, None),
+            ("", None),
+            (r#""expires_at":NOW+3600,"expires_in":3600"#, Some(3600)),
+            (r#""expires_at":NOW+3660,"expires_in":3600"#, Some(3660)),
+            (r#""expires_at":NOW+3661,"expires_in":3600"#, None),
+            (r#""expires_at":NOW+3661,"expires_in":3600000,"expires_in_sec":3600"#, None),
+            (r#""expires_at":NOW+3661,"expiry":"2023-11-14T22:15:00Z","expires_in":3600"#, Some(100)),
+            (r#""expires_at":NOW+34560000"#, Some(34_560_000)),
+            (r#""expires_at":NOW+315360000"#, None),
+            (r#""expires_at":2147483647"#, None),
+            (r#""expires_at":"9999-12-31T23:59:59.9999999Z""#, None),
+            (r#""expires_at":"2023-11-14T22:15:00""#, None),
+            (r#""expires_at":"2023-11-14T22:15:00","expires_on":NOW+50"#, Some(50)),
+            (r#""expires_at_utc":"2023-11-14T22:15:00""#, Some(100)),
+            (r#""expires_at":"soon""#, None),
+            (r#""expires_at":null"#, None),
+            (r#""expires_at":-1"#, Some(0)),
+            (r#""refresh_token_expires_at":NOW+100"#, None),
+            (r#""client_secret_expires_at":NOW+100"#, None),
+            (r#""created":NOW+0,"expires_in":100"#, Some(100)),
+            (r#""created":NOW+61,"expires_in":100"#, None),
+            (r#""created":NOW+0"#, None),
+            (r#""created_at":1500000000,"expires_in":100,"expires_at":NOW+50"#, Some(50)),
+            (r#""issued_at":"NOW000","expires_in":"100""#, Some(100)),
+        ] {
+            let mut text = format!(r#"{{"refresh_token":"r","access_token":"a",{members}}}"#).replace(",}", "}");
+            text = text.replace("NOW000", &format!("{NOW}000"));
+            while let Some(at) = text.find("NOW+") {
+                let digits: String = text[at + 4..].chars().take_while(char::is_ascii_digit).collect();
+                let number = (NOW + digits.parse::<u64>().unwrap()).to_string();
+                text = text.replacen(&format!("NOW+{digits}"), &number, 1);
+            }
+            let now = UNIX_EPOCH + Duration::from_secs(NOW);
+            let end = TokenSet::parse(text.as_bytes()).ok().unwrap().expires_at(now);
+            let found = end.map(|end| end.duration_since(now).map_or(0, |left| left.as_secs()));
+            assert_eq!(found, left, "{members}");
+        }
+        let without_access_token = TokenSet::parse(br#"{"refresh_token":"r","expires_at":200}"#).ok().unwrap();
+        assert_eq!(without_access_token.expires_at(UNIX_EPOCH), None);
+    }
+
+    #[test]
+    fn names_what_it_does_not_understand() {
+        for (members, names) in [
+            (r#""expires_at":"soon""#, "expires_at"),
+            (r#""expires":"""#, "expires"),
+            (r#""expires":false"#, "expires"),
+            (r#""expiry":{"seconds":1600000000}"#, "expiry"),
+            (r#""expires_at":[2020,9,13]"#, "expires_at"),
+            (r#""expires_on":"09/13/2020 12:26:40","expires_at":1"#, "expires_on"),
+            (r#""refresh_token_expires_at":"later""#, "refresh_token_expires_at"),
+            (r#""sessionExpiresAt":1600000000"#, "sessionExpiresAt"),
+            (r#""expires_in":"soon""#, "expires_in"),
+            (r#""expires_in":"soon","expires_in_sec":1"#, ""),
+            (r#""expires_at":null,"expires_in":null,"expired":false,"expiry_reminder_sent":true"#, ""),
+            (r#""expires_at":"2020-09-13 12:26:40""#, ""),
+            (r#""client_secret_expires_at":0,"registrationExpiresAt":"x","created_at":"yesterday","scope":"soon""#, ""),
+        ] {
+            let text = format!(r#"{{"refresh_token":"r",{members}}}"#);
+            let warnings = TokenSet::parse(text.as_bytes()).ok().unwrap().warnings();
+            let found: Vec<_> = warnings.iter().filter_map(|warning| warning.split('"').nth(1)).collect();
+            assert_eq!(found.join(" "), names, "{members}");
+        }
     }
 }

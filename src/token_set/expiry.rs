@@ -1,158 +1,166 @@
-//! Absolute expiry members: the names and forms that programs store (facts 2.5), read and written
-//! each in its own form. A stale one makes readers throw a fresh token away (oauthlib).
+//! The members of a token file that say when tokens end or were issued: which are believed, and what a
+//! refresh makes of them.
+//!
+//! Readers trust them blindly. A stale one makes them throw a fresh token away (oauthlib); one that lies too far
+//! ahead makes them use a dead one. So whatever is understood is brought up to date, each in its own form, and
+//! what looks like one of them and is not understood is named to the user.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
 
-use crate::json::{quote, unquote, whole_part};
+use super::timestamp::{self, Form, Reading};
+use crate::json::Object;
+use crate::lifetime;
+use crate::names::{Meaning, Subject, Zone, meaning};
 
-/// Members that say when the access token ends: oauthlib and ruby's oauth2, PHP league, Go and
-/// rclone, Azure, AWS, Docusign's Postman collection, Google's Node library.
-pub const NAMES: [&str; 10] = [
-    "expires_at",
-    "expires",
-    "expiry",
-    "expires_on",
-    "expiresAt",
-    "expiresOn",
-    "access_token_expires_at",
-    "accessTokenExpiresAt",
-    "expiry_date",
-    "expiryDate",
-];
+/// The member that a file gets which tells no end of its own, in seconds: what most readers know.
+pub const ADDED: &str = "expires_at";
 
-/// How one stored member writes its point in time.
-#[derive(Debug, PartialEq)]
-pub enum Form {
-    Seconds,
-    /// Seconds with a fraction, which oauthlib used to store.
-    FractionalSeconds,
-    /// What JavaScript counts in.
-    Milliseconds,
-    /// One of the above, as a string.
-    Quoted(Box<Form>),
-    /// With the separator and the zone that it had; an offset becomes `Z`.
-    Rfc3339 {
-        separator: char,
-        zone: &'static str,
-    },
+/// What clocks and roundings may make of equal times.
+const TOLERANCE: Duration = Duration::from_secs(60);
+
+/// A member that says something of time.
+struct TimeMember<'a> {
+    name: Cow<'a, str>,
+    value: &'a str,
+    meaning: Meaning,
+    /// None if it is not a point in time, or in no form known here.
+    reading: Option<Reading>,
 }
 
-/// From here on an epoch number counts milliseconds: as seconds it would be the year 5138.
-const FIRST_MILLISECONDS: u64 = 100_000_000_000;
+fn time_members(members: &Object) -> Vec<TimeMember<'_>> {
+    let found = members.iter().filter_map(|(name, value)| Some((meaning(&name)?, name, value)));
+    let read = found.map(|(meaning, name, value)| {
+        let reading = match meaning {
+            Meaning::End(_, zone) => timestamp::read(value, zone),
+            Meaning::Issued | Meaning::Created => timestamp::read(value, Zone::Local),
+            Meaning::Lifetime(..) | Meaning::Unknown => None,
+        };
+        TimeMember { name, value, meaning, reading }
+    });
+    read.collect()
+}
 
-/// From here on it counts nothing that is known here.
-const FIRST_UNKNOWN: u64 = 1000 * FIRST_MILLISECONDS;
-
-/// The last second that RFC 3339 can write, in the year 9999.
-const LAST_RFC3339: Duration = Duration::from_secs(253_402_300_799);
-
-/// Reads a member's JSON text; None if it is in no form known here.
-pub fn read(value_text: &str) -> Option<(SystemTime, Form)> {
-    match unquote(value_text) {
-        None => read_number(value_text),
-        Some(text) => match read_number(&text) {
-            Some((at, form)) => Some((at, Form::Quoted(Box::new(form)))),
-            None => read_rfc3339(&text),
-        },
+impl TimeMember<'_> {
+    fn at(&self) -> Option<SystemTime> {
+        self.reading.as_ref()?.at
     }
-}
 
-fn read_number(text: &str) -> Option<(SystemTime, Form)> {
-    let number = whole_part(text).filter(|_| !text.starts_with('+'))?;
-    let (since_epoch, form) = match number {
-        FIRST_UNKNOWN.. => return None,
-        FIRST_MILLISECONDS.. => (Duration::from_millis(number), Form::Milliseconds),
-        _ if text.contains('.') => (Duration::from_secs(number), Form::FractionalSeconds),
-        _ => (Duration::from_secs(number), Form::Seconds),
-    };
-    Some((UNIX_EPOCH.checked_add(since_epoch)?, form))
-}
+    fn ends(&self, subject: Subject) -> bool {
+        matches!(self.meaning, Meaning::End(its, _) if its == subject)
+    }
 
-fn read_rfc3339(text: &str) -> Option<(SystemTime, Form)> {
-    let separator = text.chars().nth(10).filter(|separator| [' ', 't'].contains(separator)).unwrap_or('T');
-    let (local, zone, offset) = match text.get(19..).and_then(|rest| rest.find(['+', '-'])) {
-        Some(at) => {
-            let (local, offset) = text.split_at(19 + at);
-            (local, "Z", read_offset(offset)?)
-        }
-        None => match text.strip_suffix(['Z', 'z']) {
-            Some(local) => (local, "Z", 0),
-            None => (text, "", 0),
-        },
-    };
-    let local = local.replacen('t', "T", 1);
-    let at = match local.get(..4)?.parse() {
-        // Go stores its zero time, of the year 1, for one that is not known: it is over.
-        Ok(0..1970_u16) => humantime::parse_rfc3339_weak(&format!("2000{}", &local[4..])).map(|_| UNIX_EPOCH),
-        _ => humantime::parse_rfc3339_weak(&local),
-    };
-    let at = at.ok()?;
-    let shift = Duration::from_secs(offset.unsigned_abs());
-    let at = if offset >= 0 { at.checked_sub(shift) } else { at.checked_add(shift) };
-    Some((at?, Form::Rfc3339 { separator, zone }))
-}
-
-/// `+02:00` in seconds.
-fn read_offset(text: &str) -> Option<i64> {
-    let (hours, minutes) = text.get(1..)?.split_once(':')?;
-    let seconds = hours.parse::<u16>().ok()? as i64 * 3600 + minutes.parse::<u16>().ok()? as i64 * 60;
-    Some(if text.starts_with('-') { -seconds } else { seconds })
-}
-
-impl Form {
-    /// A point in time as a member's JSON text.
-    pub fn write(&self, at: SystemTime) -> String {
-        let since_epoch = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        match self {
-            Self::Seconds => since_epoch.as_secs().to_string(),
-            Self::FractionalSeconds => format!("{}.0", since_epoch.as_secs()),
-            Self::Milliseconds => since_epoch.as_millis().to_string(),
-            Self::Quoted(form) => quote(&form.write(at)),
-            Self::Rfc3339 { separator, zone } => {
-                let at = UNIX_EPOCH + since_epoch.min(LAST_RFC3339);
-                let text = humantime::format_rfc3339_seconds(at).to_string();
-                quote(&text.replace('T', &separator.to_string()).replace('Z', zone))
+    /// Whether it tells when these tokens were issued. What was `created` may as well be the record that
+    /// holds them: then the stored end is another one than the two together make.
+    fn is_issuance(&self, lifetime: Option<Duration>, all: &[TimeMember<'_>]) -> bool {
+        match self.meaning {
+            Meaning::Issued => true,
+            Meaning::Created => {
+                let reckoned = self.at().zip(lifetime).and_then(|(at, lifetime)| at.checked_add(lifetime));
+                let mut ends = all.iter().filter(|member| member.ends(Subject::AccessToken)).filter_map(TimeMember::at);
+                let first = ends.next();
+                let is_near = |end| reckoned.is_some_and(|reckoned| distance(reckoned, end) <= TOLERANCE);
+                lifetime.is_some() && first.is_none_or(|first| is_near(first) || ends.any(is_near))
             }
+            _ => false,
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn distance(one: SystemTime, other: SystemTime) -> Duration {
+    one.duration_since(other).unwrap_or_else(|earlier| earlier.duration())
+}
 
-    #[test]
-    fn reads_and_writes_each_form() {
-        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
-        for (text, seconds, written) in [
-            ("1600000000", 1_600_000_000, "1700000000"),
-            ("1600000000.75", 1_600_000_000, "1700000000.0"),
-            ("1600000000000", 1_600_000_000, "1700000000000"),
-            ("\"1600000000\"", 1_600_000_000, "\"1700000000\""),
-            ("\"2020-09-13T12:26:40Z\"", 1_600_000_000, "\"2023-11-14T22:13:20Z\""),
-            ("\"2020-09-13t12:26:40z\"", 1_600_000_000, "\"2023-11-14t22:13:20Z\""),
-            ("\"0001-01-01T00:00:00Z\"", 0, "\"2023-11-14T22:13:20Z\""),
-            ("\"2020-09-13 12:26:40\"", 1_600_000_000, "\"2023-11-14 22:13:20\""),
-            ("\"2020-09-13T14:26:40+02:00\"", 1_600_000_000, "\"2023-11-14T22:13:20Z\""),
-            ("\"2020-09-13T10:56:40-01:30\"", 1_600_000_000, "\"2023-11-14T22:13:20Z\""),
-        ] {
-            let (read_at, form) = read(text).unwrap();
-            assert_eq!((read_at, form.write(at(1_700_000_000)).as_str()), (at(seconds), written), "{text}");
-        }
-        for text in [
-            "null",
-            "true",
-            "\"soon\"",
-            "\"\"",
-            "-1",
-            "1e9",
-            "{}",
-            "\"2020-09-13T12:26:40+0200\"",
-            "99999999999999999999",
-            "1600000000000000",
-            "\"0001-13-01T00:00:00Z\"",
-        ] {
-            assert_eq!(read(text), None, "{text}");
+/// When the access token ends: the earliest time that is stored, or follows from its issuance, if it can be true
+/// at all. It can't if it lies further ahead than the token lives. A lifetime alone tells nothing, as the file's
+/// age is unknown, and neither does a time without a zone.
+pub fn end_of_access_token(members: &Object, now: SystemTime) -> Option<SystemTime> {
+    let lifetime = lifetime::of(Subject::AccessToken, members);
+    let all = time_members(members);
+    let stored = all.iter().filter(|member| member.ends(Subject::AccessToken)).filter_map(TimeMember::at);
+    let issued = all.iter().filter(|member| member.is_issuance(lifetime, &all)).filter_map(TimeMember::at);
+    let reckoned = issued.filter_map(|issued| issued.checked_add(lifetime?));
+    let end = stored.chain(reckoned).min()?;
+    let furthest = now.checked_add(lifetime.unwrap_or(lifetime::LONGEST) + TOLERANCE)?;
+    (end <= furthest).then_some(end)
+}
+
+/// What a token response to a request that was sent at `requested_at` says of a token's end.
+fn told_end(subject: Subject, response: &Object, requested_at: SystemTime) -> Option<SystemTime> {
+    match lifetime::of(subject, response) {
+        // Keycloak, of a token that does not end.
+        Some(Duration::ZERO) if subject == Subject::RefreshToken => None,
+        Some(lifetime) => requested_at.checked_add(lifetime),
+        None => {
+            let own = time_members(response).into_iter().filter(|member| member.ends(subject));
+            own.filter_map(|member| member.at()).filter(|&at| at > requested_at).min()
         }
     }
+}
+
+/// The stored members that tell times, after a refresh. `replies` are the response's members under the names that
+/// the file has for them; where one of them replaces a time, it may have to take the form of that time.
+pub fn updates(
+    stored: &Object,
+    response: &Object,
+    replies: &[(Cow<'_, str>, &str)],
+    requested_at: SystemTime,
+) -> Vec<(Cow<'static, str>, String)> {
+    let end_of_access_token = told_end(Subject::AccessToken, response, requested_at);
+    let lifetime = lifetime::of(Subject::AccessToken, stored);
+    let all = time_members(stored);
+    let mut updates = Vec::new();
+    for member in &all {
+        let Some(Reading { form, .. }) = &member.reading else {
+            continue;
+        };
+        let own = replies.iter().find(|(name, _)| *name == member.name);
+        let at = match (own, member.meaning) {
+            (Some((_, own)), _) => in_another_form(own, form),
+            (None, Meaning::End(Subject::AccessToken, _)) => end_of_access_token,
+            (None, Meaning::End(subject, _)) => told_end(subject, response, requested_at),
+            (None, _) if member.is_issuance(lifetime, &all) => end_of_access_token.map(|_| requested_at),
+            (None, _) => None,
+        };
+        updates.extend(at.map(|at| (member.name.clone().into_owned().into(), form.write(at))));
+    }
+    let tells_end = |member: &TimeMember<'_>| member.ends(Subject::AccessToken) && member.reading.is_some();
+    let is_taken = |member: &TimeMember<'_>| member.name == ADDED && !is_null(member.value);
+    let is_told = all.iter().any(|member| tells_end(member) || is_taken(member));
+    match end_of_access_token {
+        Some(end) if !is_told && replies.iter().all(|(name, _)| name != ADDED) => {
+            updates.push((ADDED.into(), Form::NEW.write(end)));
+        }
+        _ => {}
+    }
+    updates
+}
+
+/// The response's own time, if the file writes it in another form.
+fn in_another_form(own: &str, form: &Form) -> Option<SystemTime> {
+    let own = timestamp::read(own, Zone::Local)?;
+    own.at.filter(|_| !own.form.is_kin(form))
+}
+
+/// Whether a member of a response has no word about a time: null is none.
+pub fn is_silent(name: &str, value: &str) -> bool {
+    is_null(value) && meaning(name).is_some()
+}
+
+fn is_null(value: &str) -> bool {
+    value == "null"
+}
+
+/// The members that look like an expiry and are not understood.
+pub fn not_understood(members: &Object) -> impl Iterator<Item = Cow<'_, str>> {
+    let is_lifetime_known = lifetime::of(Subject::AccessToken, members).is_some();
+    let odd = time_members(members).into_iter().filter(move |member| match member.meaning {
+        _ if is_null(member.value) => false,
+        Meaning::End(Subject::Client, _) | Meaning::Issued | Meaning::Created => false,
+        Meaning::End(..) => member.reading.is_none(),
+        Meaning::Lifetime(subject, _) => subject == Subject::AccessToken && !is_lifetime_known,
+        // A state, such as `expiry_reminder_sent`.
+        Meaning::Unknown => !matches!(member.value, "true" | "false"),
+    });
+    odd.map(|member| member.name)
 }

@@ -164,7 +164,7 @@ pub struct Values {
 
 /// The names that `Values::named` has to give.
 pub const NAMES: [&str; 8] = ["HTTP_ENDPOINT", "HTTP_PORT", "ENDPOINT", "CLIENT_ID", "HOST", "PORT", "DIR", "CA"];
-const CLOCKS: [&str; 3] = ["NOW", "TIME", "DATE"];
+const CLOCKS: [&str; 4] = ["NOW", "TIME", "LOCAL", "DATE"];
 
 impl Case {
     /// Understands the text of a case file; `file` is for the error message.
@@ -543,6 +543,7 @@ fn in_form(clock: &str, time: SystemTime) -> String {
             since.unwrap_or(Duration::ZERO).as_secs().to_string()
         }
         "TIME" => humantime::format_rfc3339_seconds(time).to_string(),
+        "LOCAL" => humantime::format_rfc3339_seconds(time).to_string().replace('Z', ""),
         _ => httpdate::fmt_http_date(time),
     }
 }

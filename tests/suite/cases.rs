@@ -35,8 +35,8 @@
 //! `DOCUSIGN_CLIENT_SECRET` and `SSL_CERT_FILE=$CA`, and, if the case gives no `docusign.json`,
 //! the one whose refresh token the `rotating` server takes. The server serves `$ENDPOINT`, at
 //! `$HOST:$PORT`, and without TLS `$HTTP_ENDPOINT`, at `$HTTP_PORT`; `$DIR` is the working
-//! directory. `$NOW+N`, `$TIME+N` and `$DATE+N` are the time in N seconds, as epoch seconds, in
-//! RFC 3339 and as in HTTP. Wanted text may have gaps: see `pattern.rs`.
+//! directory. `$NOW+N`, `$TIME+N`, `$LOCAL+N` and `$DATE+N` are the time in N seconds, as epoch seconds,
+//! in RFC 3339, the same without its zone, and as in HTTP. Wanted text may have gaps: see `pattern.rs`.
 //!
 //! Modifiers say what text can't: `utf-16le`, `utf-16be`, `bom`, `crlf`, `no final newline`,
 //! `escaped` (`\n \r \t \0 \\ \xNN \u{N}`), for files `mode 0640`, for replies `raw` (bytes as they

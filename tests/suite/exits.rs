@@ -17,6 +17,7 @@ use crate::readme;
 use crate::token_server::{Leaf, Script, Step, TokenServer, json_reply};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const THEIRS: &str = r#"{"access_token": "Canary7-theirs", "refresh_token": "Canary7-theirs-too"}"#;
 
@@ -80,11 +81,12 @@ impl Ending {
 /// At least one for each code, and one for each reason that the tables name.
 fn endings() -> Vec<Ending> {
     let with = Ending::of;
+    let in_an_hour = SystemTime::now() + Duration::from_secs(3600);
+    let in_an_hour = in_an_hour.duration_since(UNIX_EPOCH).expect("a clock that is set").as_secs();
+    let fresh = format!(r#"{{"access_token":"Canary7-a","refresh_token":"Canary7-r","expires_at":{in_an_hour}}}"#);
     vec![
         with(0, "refreshed"),
-        with(0, "still fresh")
-            .stored(r#"{"access_token":"Canary7-a","refresh_token":"Canary7-r","expires_at":9999999999}"#)
-            .args(&["--min-ttl", "10m"]),
+        with(0, "still fresh").stored(&fresh).args(&["--min-ttl", "10m"]),
         with(64, "no such option").args(&["--refresh"]),
         with(64, "an option without its value").args(&["--print"]),
         with(65, "no JSON").stored("Canary7"),

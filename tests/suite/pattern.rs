@@ -2,7 +2,8 @@
 //!
 //! `[..]` stands for any run of characters inside a line, `[...]` alone on a line for any number
 //! of lines, none included. `$NOW+N` stands for digits that say, in seconds since 1970, the
-//! moment N seconds after the run; `$TIME+N` for the same in RFC 3339, in UTC. As nobody knows
+//! moment N seconds after the run; `$TIME+N` for the same in RFC 3339, in UTC; `$LOCAL+N` for that
+//! without its zone. As nobody knows
 //! at which instant of the run the program looked at the clock, each instant of it will do.
 //! Everything else stands for itself, byte for byte, line ends included.
 
@@ -34,6 +35,7 @@ enum Piece {
     Anything,
     EpochSeconds(i64),
     Rfc3339(i64),
+    WithoutZone(i64),
 }
 
 impl Pattern {
@@ -77,6 +79,7 @@ fn match_pieces(wanted: &[Piece], got: &[u8], span: Span) -> bool {
         Piece::EpochSeconds(offset) => {
             time(b"0123456789", *offset, |text| Some(UNIX_EPOCH + Duration::from_secs(text.parse().ok()?)))
         }
+        Piece::WithoutZone(offset) => time(b"0123456789T:.-", *offset, |text| humantime::parse_rfc3339_weak(text).ok()),
         Piece::Rfc3339(offset) => time(b"0123456789T:.-Z", *offset, |text| humantime::parse_rfc3339(text).ok()),
     }
 }
@@ -141,11 +144,10 @@ fn gap(text: &[u8]) -> Option<(Piece, &[u8])> {
     }
     // What follows may be anything; the name and its number are ASCII.
     let valid = text.utf8_chunks().next()?.valid();
-    let (piece, rest) =
-        split_clock(valid, "NOW").map(|(offset, rest)| (Piece::EpochSeconds(offset), rest)).or_else(|| {
-            let (offset, rest) = split_clock(valid, "TIME")?;
-            Some((Piece::Rfc3339(offset), rest))
-        })?;
+    let clock = |name, piece: fn(i64) -> Piece| split_clock(valid, name).map(|(offset, rest)| (piece(offset), rest));
+    let (piece, rest) = clock("NOW", Piece::EpochSeconds)
+        .or_else(|| clock("TIME", Piece::Rfc3339))
+        .or_else(|| clock("LOCAL", Piece::WithoutZone))?;
     Some((piece, &text[valid.len() - rest.len()..]))
 }
 

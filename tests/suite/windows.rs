@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{env, fs, thread};
 
 const WITNESS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/witness.exe");
@@ -196,8 +196,11 @@ fn a_scanner_that_maps_the_draft_is_waited_for() {
     assert!(is_refreshed(&outcome, TOKEN_FILE), "{}", outcome.report(&[]));
     assert_eq!(outcome.files.keys().collect::<Vec<_>>(), [TOKEN_FILE, "docusign.json.lock"]);
 
-    let drafted =
-        r#"{"access_token": "Canary7-drafted", "refresh_token": "Canary7-drafted-too", "expires_at": 9999999999}"#;
+    let in_a_day = SystemTime::now() + Duration::from_secs(86_400);
+    let in_a_day = in_a_day.duration_since(UNIX_EPOCH).expect("a clock that is set").as_secs();
+    let drafted = format!(
+        r#"{{"access_token": "Canary7-drafted", "refresh_token": "Canary7-drafted-too", "expires_at": {in_a_day}}}"#
+    );
     workspace.give("docusign.json.new", format!("{drafted}{}", "\n".repeat(4096)));
     let mut scanner = spawn_holder(&mut witness(&workspace, &hold));
     let outcome = workspace.program().refreshing_at(&server).args(["--min-ttl", "1h"]).run().expect_exit(0);

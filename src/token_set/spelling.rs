@@ -1,0 +1,92 @@
+//! Under which names a token file keeps what a response brings. A file in camel case stays so, and where the access
+//! token stands as `token` (google-auth), that is the one to replace: else the file would hold two, one of them dead.
+
+use std::borrow::Cow;
+
+use crate::json::Object;
+use crate::names::plain;
+
+const ACCESS_TOKEN: &str = "access_token";
+
+/// What a response brings that a file may spell in another way; nothing else is taken for what it resembles.
+const SPELLED: [&str; 8] = [
+    ACCESS_TOKEN,
+    "refresh_token",
+    "id_token",
+    "token_type",
+    "scope",
+    "expires_in",
+    "expires_at",
+    "refresh_token_expires_in",
+];
+
+/// google-auth's name for it.
+const ACCESS_TOKEN_TOO: &str = "token";
+
+/// The file's name for this member of a response, if it has one.
+pub fn name_of<'a>(name: &str, members: &'a Object) -> Option<Cow<'a, str>> {
+    let names = || members.iter().map(|(other, _)| other);
+    let found = names().find(|other| other == name).or_else(|| names().find(|other| is_spelling(name, other)));
+    found.or_else(|| {
+        let is_it = |other: &str, value: &str| name == ACCESS_TOKEN && other == ACCESS_TOKEN_TOO && is_text(value);
+        members.iter().find(|(other, value)| is_it(other, value)).map(|(other, _)| other)
+    })
+}
+
+fn is_text(value: &str) -> bool {
+    value.starts_with('"')
+}
+
+fn is_spelling(name: &str, other: &str) -> bool {
+    let is_alike = |one: u8, another: Option<u8>| another.is_some_and(|another| one.eq_ignore_ascii_case(&another));
+    // All others are told apart without taking them to pieces.
+    let may_be = name.bytes().next().is_some_and(|first| is_alike(first, other.bytes().next()));
+    may_be && SPELLED.contains(&name) && plain(other).is_some_and(|plain_name| Some(plain_name) == plain(name))
+}
+
+/// Each of the response's members under the file's name for it. Of several names the exact one counts, then the
+/// first; others are replaced as well if they hold the same.
+pub fn in_terms_of<'a>(
+    stored: &'a Object,
+    response: impl Iterator<Item = (Cow<'a, str>, &'a str)>,
+) -> Vec<(Cow<'a, str>, &'a str)> {
+    let mut places: Vec<_> =
+        response.map(|(name, value)| Place { name, value, exact: None, others: Vec::new() }).collect();
+    let mut also_access_token = None;
+    for (name, value) in stored.iter() {
+        // A name that the response has too is for that member alone.
+        if let Some(place) = places.iter_mut().find(|place| place.name == name) {
+            place.exact = Some(value);
+        } else if let Some(place) = places.iter_mut().find(|place| is_spelling(&place.name, &name)) {
+            place.others.push((name, value));
+        } else if is_text(value) && name == ACCESS_TOKEN_TOO {
+            also_access_token = Some((name, value));
+        }
+    }
+    // Behind every other spelling.
+    if let Some(place) = places.iter_mut().find(|place| place.name == ACCESS_TOKEN) {
+        place.others.extend(also_access_token);
+    }
+    places.into_iter().flat_map(Place::fill).collect()
+}
+
+/// A member of the response, and the members of the file that it may be for.
+struct Place<'a> {
+    name: Cow<'a, str>,
+    value: &'a str,
+    /// What the file holds under the same name.
+    exact: Option<&'a str>,
+    /// Under other spellings.
+    others: Vec<(Cow<'a, str>, &'a str)>,
+}
+
+impl<'a> Place<'a> {
+    fn fill(self) -> Vec<(Cow<'a, str>, &'a str)> {
+        let Self { name, value, exact, others } = self;
+        let Some(old) = exact.or(others.first().map(|(_, old)| *old)) else {
+            return vec![(name, value)];
+        };
+        let same = others.into_iter().filter(|(_, other)| *other == old).map(|(name, _)| (name, value));
+        exact.map(|_| (name, value)).into_iter().chain(same).collect()
+    }
+}
