@@ -17,44 +17,37 @@ use crate::console::Console;
 use crate::failure::Failure;
 use crate::http::{HttpClient, LARGEST_BODY, Network};
 use crate::oauth::RefreshRequest;
+use crate::os::signals;
 use crate::refresh::{self, Refreshed, Unrefreshed};
 use crate::report::{Ending, Outcome};
-use crate::signals;
-use crate::token_file::TokenFile;
+use crate::token_file::{LockedTokenFile, TokenFile};
 use crate::token_set::TokenSet;
 
 /// Runs one cycle.
 pub fn run(settings: &Settings, network: Network, console: &Console) -> Result<Ending, Failure> {
-    let in_file = |error| Failure::of_token_file(&settings.token_file, error);
     let journal = console.journal();
-    let token_file = TokenFile::find(&settings.token_file).map_err(in_file)?;
-    let seen = token_file.glance().map_err(in_file)?;
+    let token_file = TokenFile::find(&settings.token_file)?;
+    let mut seen = token_file.glance()?;
 
     let waiting = || journal.step(format_args!("waiting for another run's lock"));
-    let locked = token_file.lock(settings.lock_timeout, waiting).map_err(in_file)?;
+    let locked = token_file.lock(settings.lock_timeout, waiting)?;
     journal.step(format_args!("locked"));
 
-    let recovery = locked.recover().map_err(in_file)?;
-    let stored = locked.read().map_err(in_file)?;
-    match recovery {
-        None if seen.is_some_and(|seen| is_refreshed(&stored, &seen)) => {
-            return Ok(Ending { outcome: Outcome::AnotherRun, stored });
-        }
-        None => {}
-        Some(recovery) => console.warn(&recovery),
+    if settings.run == Run::Dry {
+        return rehearse(settings, &locked, seen, console);
     }
-    if let Some(left) = settings.min_ttl.and_then(|min_ttl| remaining_life(&stored, min_ttl)) {
-        return Ok(Ending { outcome: Outcome::StillFresh { left }, stored });
+    locked.recover(|recovery| {
+        seen.take_if(|_| recovery.has_replaced_tokens());
+        console.warn(recovery);
+    })?;
+    let stored = locked.read()?;
+    if let Some(outcome) = without_request(settings, seen, &stored) {
+        return Ok(Ending { outcome, stored });
     }
 
-    let draft = locked.draft(&stored, LARGEST_BODY).map_err(in_file)?;
+    let draft = locked.draft(&stored, LARGEST_BODY)?;
     journal.step(format_args!("the draft is in place"));
     let request = RefreshRequest::new(&settings.client, stored.refresh_token(), &settings.parameters);
-    if settings.run == Run::Dry {
-        let request = [vec![format!("POST {}", settings.endpoint)], request.masked()].concat();
-        return Ok(Ending { outcome: Outcome::DryRun { request }, stored });
-    }
-
     let mut client = HttpClient::new(&settings.endpoint, network, journal);
     let requested_at = SystemTime::now();
     let deadline = Instant::now() + settings.timeout;
@@ -75,17 +68,53 @@ pub fn run(settings: &Settings, network: Network, console: &Console) -> Result<E
     // This process is about to end, which closes it with fewer system calls.
     mem::forget(connection);
     journal.step(format_args!("{answer}"));
-    let commit = commit.map_err(in_file)?;
+    let commit = commit?;
     journal.step(format_args!("committed"));
-    if let Some(warning) = commit.warning {
-        console.warn(warning);
-    }
+    commit.warnings.iter().for_each(|warning| console.warn(warning));
     for warning in response.warnings.iter().chain(&commit.stored.warnings()) {
         console.warn(warning);
     }
     let is_rotated = !commit.stored.refresh_token().is_same(stored.refresh_token());
     let outcome = Outcome::Refreshed { lifetime: response.expires_in, is_rotated };
     Ok(Ending { outcome, stored: commit.stored })
+}
+
+/// A dry run: the same cycle up to the request. It leaves the token file and all drafts as they are, and tells
+/// what a run would recover.
+fn rehearse(
+    settings: &Settings,
+    locked: &LockedTokenFile,
+    seen: Option<TokenSet>,
+    console: &Console,
+) -> Result<Ending, Failure> {
+    let plan = locked.examine()?;
+    plan.lines().iter().for_each(|line| console.warn(format_args!("a real run {line}")));
+    let has_drafts = plan.has_drafts();
+    let (stored, seen) = match plan.promoted() {
+        Some(promoted) => (promoted, None),
+        None => (locked.read()?, seen),
+    };
+    if let Some(outcome) = without_request(settings, seen, &stored) {
+        return Ok(Ending { outcome, stored });
+    }
+    // Its name is taken where an interrupted run left one, which proves the same.
+    if !has_drafts {
+        drop(locked.draft(&stored, LARGEST_BODY)?);
+        console.journal().step(format_args!("the draft is in place"));
+    }
+    let request = RefreshRequest::new(&settings.client, stored.refresh_token(), &settings.parameters);
+    let request = [vec![format!("POST {}", settings.endpoint)], request.masked()].concat();
+    Ok(Ending { outcome: Outcome::DryRun { request }, stored })
+}
+
+/// How the run ends if it needs no request: another run has refreshed since `seen`, or the access token lives
+/// long enough.
+fn without_request(settings: &Settings, seen: Option<TokenSet>, stored: &TokenSet) -> Option<Outcome> {
+    if seen.is_some_and(|seen| is_refreshed(stored, &seen)) {
+        return Some(Outcome::AnotherRun);
+    }
+    let left = remaining_life(stored, settings.min_ttl?)?;
+    Some(Outcome::StillFresh { left })
 }
 
 /// The end of a run whose refresh brought no tokens. Whoever made the sent ones worthless may have stored

@@ -47,6 +47,8 @@ type Places<'name> = HashMap<Cow<'name, str>, usize>;
 pub struct Layout {
     indentation: String,
     newline: &'static str,
+    /// Between a name and its value.
+    colon: &'static str,
 }
 
 impl Object {
@@ -102,6 +104,13 @@ impl Object {
         Self { text: self.text.clone(), members }
     }
 
+    /// The members with these names.
+    pub fn only(&self, is_kept: impl Fn(&str) -> bool) -> Self {
+        let names = self.iter().map(|(name, _)| is_kept(&name));
+        let kept = self.members.iter().zip(names).filter(|(_, is_kept)| *is_kept);
+        Self { text: self.text.clone(), members: kept.map(|(member, _)| member.clone()).collect() }
+    }
+
     /// The exact text of a member's value.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.iter().find(|(other, _)| other == name).map(|(_, value)| value)
@@ -133,14 +142,21 @@ impl Object {
         }
     }
 
+    /// The length of the most compact document, in bytes.
+    pub fn compact_length(&self) -> usize {
+        let pair = |member: &Member| self.read(&member.name).len() + ":".len() + self.read(&member.value).len();
+        let separators = self.members.len().saturating_sub(1);
+        "{}".len() + separators + self.members.iter().map(pair).sum::<usize>()
+    }
+
     /// The object as a document: a member a line, with a final newline.
     pub fn write(&self, layout: &Layout) -> String {
-        let Layout { indentation, newline } = layout;
+        let Layout { indentation, newline, colon } = layout;
         let mut text = String::from("{");
         let mut separator = "";
         for member in &self.members {
             let (name, value) = (self.read(&member.name), self.read(&member.value));
-            for part in [separator, newline, indentation, name, ": ", value] {
+            for part in [separator, newline, indentation, name, colon, value] {
                 text.push_str(part);
             }
             separator = ",";
@@ -155,8 +171,8 @@ impl Object {
 }
 
 impl Layout {
-    /// Everything on one line, without its end.
-    pub const COMPACT: Self = Self { indentation: String::new(), newline: "" };
+    /// Not a byte between two members, nor at the end.
+    pub const COMPACT: Self = Self { indentation: String::new(), newline: "", colon: ":" };
 
     /// The style of an object's text: its first newline, and the indentation of its first member
     /// where that stands on a line of its own; else LF and two spaces.
@@ -171,7 +187,7 @@ impl Layout {
             Some((_, indentation)) => indentation,
             None => "  ",
         };
-        Self { indentation: indentation.to_owned(), newline }
+        Self { indentation: indentation.to_owned(), newline, colon: ": " }
     }
 }
 
@@ -288,7 +304,9 @@ mod tests {
             ("{}", "{}\n"),
             (" {\n\n    \"a\": 1 }", "{\n    \"a\": 1\n}\n"),
         ] {
-            assert_eq!(Object::parse(&text.into()).unwrap().write(&Layout::of(text)), written);
+            let object = Object::parse(&text.into()).unwrap();
+            assert_eq!(object.write(&Layout::of(text)), written);
+            assert_eq!(object.write(&Layout::COMPACT).len(), object.compact_length());
         }
     }
 

@@ -12,8 +12,8 @@
 //! * `console`, `report`: the only speaker; what it tells of a run that went well
 //! * `failure`: exit codes, messages and hints
 //! * `json`, `text`, `endpoint`, `secret`: values; `names`, `lifetime`: what members say of time
-//! * `os`: what differs between operating systems
-//! * `journal`, `signals`, `static_glibc`: what the system around needs
+//! * `journal`: the steps that `--verbose` shows
+//! * `os`: all that differs between systems
 
 mod cli;
 mod config;
@@ -32,9 +32,6 @@ mod os;
 mod refresh;
 mod report;
 mod secret;
-mod signals;
-#[cfg(all(target_os = "linux", target_env = "gnu", target_feature = "crt-static"))]
-mod static_glibc;
 mod text;
 mod token_file;
 mod token_set;
@@ -55,10 +52,7 @@ use failure::Failure;
 const VERSION: &str = concat!("docusign-refresh ", env!("CARGO_PKG_VERSION"), "\n");
 
 fn main() -> ExitCode {
-    #[cfg(all(target_os = "linux", target_env = "gnu", target_feature = "crt-static"))]
-    static_glibc::use_files_and_dns();
-    signals::let_end_first_process();
-    signals::let_large_writes_fail();
+    os::prepare_process();
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::http::{Failure, HttpClient, OpenConnection, Reason, Response, Times};
 use crate::journal::Journal;
 use crate::oauth::{Body, ErrorResponse, RefreshRequest, TokenResponse, Unanswered, Verdict};
-use crate::signals;
+use crate::os::signals;
 
 /// How long after a lost reply a replay may still fall into a grace window (facts 2.2: Okta,
 /// WorkOS; Docusign's own SDK retries as long).

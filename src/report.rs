@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::config::{Print, Settings};
 use crate::json::quote;
-use crate::token_file::Recovery;
 use crate::token_set::TokenSet;
 
 /// A run that ended well: exit code 0.
@@ -86,21 +85,4 @@ fn status(ending: &Ending, settings: &Settings, now: SystemTime) -> String {
     format!(
         "{{\"outcome\":\"{outcome}\",\"token_file\":{token_file},\"token_endpoint\":{endpoint},\"expires_at\":{expires_at},\"rotated\":{rotated}}}\n"
     )
-}
-
-/// What is odd about a draft that an earlier run left.
-impl fmt::Display for Recovery {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Promoted => f.write_str("an earlier run died before it was done; its tokens are in place now"),
-            Self::Replaced(rescue) => {
-                f.write_str("an earlier run died before it was done; its tokens are in place now; ")?;
-                write!(f, "what stood there was no token file, and is in {}", rescue.display())
-            }
-            Self::SetAside(rescue) => {
-                write!(f, "an earlier run died before it was done, and the file was written since; ")?;
-                write!(f, "that run's tokens are in {}", rescue.display())
-            }
-        }
-    }
 }

@@ -9,6 +9,7 @@ mod expiry;
 mod spelling;
 mod timestamp;
 
+use std::collections::HashSet;
 use std::time::SystemTime;
 
 use crate::json::{Layout, Object};
@@ -16,8 +17,29 @@ use crate::oauth::TokenResponse;
 use crate::secret::Secret;
 use crate::text::{self, Fault};
 
-/// The largest token file that is read.
-pub const LARGEST: usize = 1 << 20;
+/// The largest token file that is read. A file that grows beyond the size of one response less than that keeps
+/// its own members, but gets no new ones: so what is written stays readable.
+pub const MAX_SIZE: usize = 4 << 20;
+
+pub const TOO_LARGE: &str = "larger than 4 MiB";
+pub const MISSING: &str = "no refresh_token in the object";
+
+/// What can be kept within that, should be: the largest file that version 0.1.0 reads.
+const USUAL_SIZE: usize = 1 << 20;
+
+/// The size of one response, or more.
+const RESERVE: usize = 1 << 20;
+
+/// How much larger than the old ones new tokens may be.
+const TOKEN_GROWTH: usize = 64 << 10;
+
+/// What the new document may need beside the old one and the response: expiry members and a newline.
+const MARGIN: usize = 4096;
+
+/// The members of a token response that this program or any client of the server may need (RFC 6749, section
+/// 5.1; OpenID Connect Core 3.1.3.3).
+const ESSENTIAL: [&str; 7] =
+    ["access_token", "refresh_token", "token_type", "expires_in", "scope", "id_token", "expires_at"];
 
 /// A token file's content: one JSON object with a refresh token.
 pub struct TokenSet {
@@ -25,24 +47,25 @@ pub struct TokenSet {
     layout: Layout,
     refresh_token: Secret,
     access_token: Option<Secret>,
+    has_left_members_out: bool,
 }
 
 impl TokenSet {
     /// Reads a token file's bytes, in any encoding that [`text::decode`] knows.
     pub fn parse(bytes: &[u8]) -> Result<Self, Fault> {
-        if let Some(within) = bytes.get(..LARGEST).filter(|_| bytes.len() > LARGEST) {
-            return Err(Fault::of("larger than 1 MiB", &String::from_utf8_lossy(within), usize::MAX));
+        if let Some(within) = bytes.get(..MAX_SIZE).filter(|_| bytes.len() > MAX_SIZE) {
+            return Err(Fault::of(TOO_LARGE, &String::from_utf8_lossy(within), usize::MAX));
         }
         Self::parse_of_any_size(bytes)
     }
 
-    /// Reads what this program itself wrote: a reply may have made it larger than it may be read.
+    /// Reads a draft, of which every byte counts.
     pub fn parse_of_any_size(bytes: &[u8]) -> Result<Self, Fault> {
         let text = text::decode(bytes)?.into();
         let members = Object::parse(&text)?;
         let Some(name) = spelling::name_of("refresh_token", &members) else {
             let opening_brace = text.find('{').unwrap_or(0);
-            return Err(Fault::of("no refresh_token in the object", &text, opening_brace));
+            return Err(Fault::of(MISSING, &text, opening_brace));
         };
         let at = members.offset(&name).unwrap_or(0);
         match members.string(&name) {
@@ -62,6 +85,7 @@ impl TokenSet {
             access_token: token("access_token").filter(|token| !token.is_empty()).map(Secret::new),
             members,
             layout,
+            has_left_members_out: false,
         }
     }
 
@@ -99,27 +123,55 @@ impl TokenSet {
 
     /// This token set after a token response to a request that was sent at `requested_at`.
     pub fn refreshed(&self, response: &TokenResponse, requested_at: SystemTime) -> Self {
-        let members = merge(&self.members, response, requested_at);
-        Self::new(members, self.layout.clone())
-    }
-
-    /// The file's new content: UTF-8 in the file's own style; on one line, if only so it can be read again.
-    pub fn document(&self) -> Secret {
-        Secret::new(self.text())
-    }
-
-    /// The length of [`Self::document`] in bytes.
-    pub fn document_length(&self) -> usize {
-        self.text().len()
-    }
-
-    fn text(&self) -> String {
-        let text = self.members.write(&self.layout);
-        if text.len() <= LARGEST {
-            return text;
+        let merged = Self::new(merge(&self.members, response, requested_at), self.layout.clone());
+        if merged.members.compact_length() <= MAX_SIZE - RESERVE {
+            return merged;
         }
-        let compact = self.members.write(&Layout::COMPACT) + "\n";
-        if compact.len() <= LARGEST { compact } else { text }
+        let own: HashSet<_> = self.members.iter().map(|(name, _)| name).collect();
+        let members = merged.members.only(|name| own.contains(name) || ESSENTIAL.contains(&name));
+        let has_left_members_out = members.iter().count() < merged.members.iter().count();
+        Self { has_left_members_out, ..Self::new(members, self.layout.clone()) }
+    }
+
+    /// Whether this can grow by what new tokens may need, and still be read.
+    pub fn has_room_for_tokens(&self) -> bool {
+        self.members.compact_length() + TOKEN_GROWTH <= MAX_SIZE
+    }
+
+    /// This token set with the members that can be read at the beginning of a draft that was to replace it. None
+    /// without a refresh token; without an access token, only the refresh token is of use.
+    pub fn salvaged(&self, part: &[u8]) -> Option<Self> {
+        let text = String::from_utf8_lossy(part);
+        let part = Object::parse_leniently(&text).unwrap_or_else(|beginning| beginning);
+        let name_of =
+            |token| spelling::name_of(token, &part).filter(|name| part.string(name).is_some_and(|t| !t.is_empty()));
+        let refresh_token = name_of("refresh_token")?;
+        let has_both = name_of("access_token").is_some();
+        let of_use = part.iter().filter(|(name, _)| has_both || *name == refresh_token);
+        let members = self.members.with(of_use.map(|(name, value)| (name, value.to_owned())));
+        Some(Self::new(members, self.layout.clone()))
+    }
+
+    /// Whether the response had more members than there was room for.
+    pub fn has_left_members_out(&self) -> bool {
+        self.has_left_members_out
+    }
+
+    /// The length in bytes that no document of this token set after a response of `max_response` bytes exceeds.
+    pub fn max_length(&self, max_response: usize) -> usize {
+        self.members.compact_length() + max_response + MARGIN
+    }
+
+    /// The file's new content, in at most `room` bytes: UTF-8 in the file's own style; on one line where only that
+    /// keeps it small.
+    pub fn document(&self, room: usize) -> Secret {
+        let pretty = self.members.write(&self.layout);
+        if pretty.len() <= room.min(USUAL_SIZE) {
+            return Secret::new(pretty);
+        }
+        let is_usual = self.members.compact_length() < USUAL_SIZE;
+        let is_pretty = !is_usual && pretty.len() <= room.min(MAX_SIZE);
+        Secret::new(if is_pretty { pretty } else { self.members.write(&Layout::COMPACT) + "\n" })
     }
 
     /// Whether both are the same document, member for member.
@@ -292,8 +344,8 @@ mod tests {
         ] {
             assert_eq!(TokenSet::parse(bytes.as_bytes()).err().unwrap().to_string(), wanted);
         }
-        let large = vec![b' '; LARGEST + 1];
-        assert_eq!(TokenSet::parse(&large).err().unwrap().to_string(), "larger than 1 MiB (line 1, column 1048577)");
+        let large = vec![b' '; MAX_SIZE + 1];
+        assert_eq!(TokenSet::parse(&large).err().unwrap().to_string(), "larger than 4 MiB (line 1, column 4194305)");
     }
 
     /// Of what token files hold in the wild: what a refresh makes of them. The request was sent at 1700000000,

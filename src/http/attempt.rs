@@ -17,7 +17,7 @@ use super::Times;
 use super::dial::Dialer;
 use super::resolve::LiteralFirst;
 use crate::journal::Journal;
-use crate::signals;
+use crate::os::signals;
 
 /// How far an attempt came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,43 +1,50 @@
-//! The draft of a run: made and proven before the request, completed and committed after the answer.
+//! The draft of a run: made and proven before the request, completed and committed after the response.
 //!
-//! A `Draft` owns TOKENS.new. While that is blank, it goes with its owner; once the answer is there, it
-//! only ever leaves its name for another one: that of TOKENS, or of a rescue copy.
+//! A blank draft is removed on drop. Once there is a response, the draft is only ever renamed: to TOKENS, to
+//! a rescue file, or to the name of a saved response.
 
 use std::fmt;
 use std::fs::{self, File, Metadata};
-use std::io::{self, IoSlice, Write as _};
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use super::{DRAFT, Error, LockedTokenFile, SECOND_DRAFT, complete, fingerprint, mount, protection, retried};
+use crate::failure::{Exit, Failure};
+use crate::os::{self, Directory, retrying};
 use crate::secret::Secret;
 use crate::text::reason;
+use crate::token_file::disk;
+use crate::token_file::leftover::Leftover;
+use crate::token_file::lock::Fingerprint;
+use crate::token_file::locked::{LockedTokenFile, Placed, Unread, not_prepared, read};
+use crate::token_file::mount;
 use crate::token_set::TokenSet;
 
-/// What the new content may need beside the old content and the reply: separators and expiry.
-const DRAFT_MARGIN: usize = 4096;
-
-/// A blank draft of a locked token file. Dropped uncommitted, it is removed.
+/// A draft of a locked token file.
 pub struct Draft<'a> {
     locked: &'a LockedTokenFile,
+    /// Of the token file that it is to replace.
     replaced: Metadata,
     path: PathBuf,
     file: File,
-    directory: protection::Directory,
+    directory: Directory,
+    /// The largest response that it has room for.
+    max_response: usize,
     state: State,
 }
 
 #[derive(PartialEq)]
 enum State {
+    /// Proves that there is room, and is worth nothing.
     Blank,
-    /// Holds tokens, or may: not ours to remove.
-    Kept,
+    /// Holds tokens, or a part of them: not ours to remove.
+    Complete,
 }
 
 /// A commit that succeeded.
 pub struct Commit {
     pub stored: TokenSet,
     /// What did not go as usual, though the tokens are safe.
-    pub warning: Option<Warning>,
+    pub warnings: Vec<Warning>,
 }
 
 pub enum Warning {
@@ -47,132 +54,256 @@ pub enum Warning {
     DirectoryNotSynced(io::Error),
     /// TOKENS is done, but the draft could not be removed.
     DraftNotRemoved(io::Error),
+    /// With all members of the response the token file would be too large to be read again.
+    MembersLeftOut,
 }
 
 impl LockedTokenFile {
-    /// Proves, before the refresh token is spent, that `stored` and a reply of up to
-    /// `largest_reply` bytes can be saved here.
-    pub fn draft(&self, stored: &TokenSet, largest_reply: usize) -> Result<Draft<'_>, Error> {
-        let path = self.file.beside(DRAFT);
-        let tokens = retried(|| fs::metadata(&self.file.path)).map_err(Error::Unreadable)?;
-        let is_fixed = retried(|| protection::is_fixed(&self.file.path, &tokens));
-        if is_fixed.map_err(Error::Unreadable)? {
-            return Err(Error::Fixed(protection::MAKE_REPLACEABLE));
+    /// Proves, before the refresh token is spent, that `stored` and a response of up to
+    /// `max_response` bytes can be saved here.
+    pub fn draft(&self, stored: &TokenSet, max_response: usize) -> Result<Draft<'_>, Failure> {
+        if !stored.has_room_for_tokens() {
+            return Err(self.too_large());
         }
-        let directory = protection::Directory::open(self.file.directory())
-            .map_err(self.draft_failed("cannot open its directory"))?;
-        let size = stored.document_length() + largest_reply + DRAFT_MARGIN;
-        if mount::is_mount_point(&self.file.path, &tokens, &directory) {
-            let proven = mount::prove_writable(&self.file.path, size);
-            proven.map_err(Error::MountNotWritable)?;
+        let tokens = self.path.resolved();
+        let replaced = retrying(|| fs::metadata(tokens)).map_err(|error| self.path.unreadable(&error))?;
+        if os::is_immutable(tokens, &replaced).map_err(|error| self.path.unreadable(&error))? {
+            return Err(self.immutable());
         }
-        let file = retried(|| protection::create_draft(&path, &self.file.path, &tokens))
-            .map_err(self.draft_failed("cannot make the draft"))?;
-        let mut draft = Draft { locked: self, replaced: tokens, path, file, directory, state: State::Blank };
-        protection::copy(&self.file.path, &draft.replaced, &draft.file)
-            .map_err(|why| Error::NotOurs { draft: draft.path.clone(), why })?;
-        draft.fill(size).map_err(self.draft_failed("cannot reserve space in the draft"))?;
-        let noted = self.note(&fingerprint(stored.refresh_token()));
-        noted.map_err(self.draft_failed("cannot note in the lock file which refresh token it replaces"))?;
+        let path = self.path.draft();
+        let failed = |what| move |error: io::Error| not_prepared(&self.path.draft(), what, &error);
+        let directory = self.directory().map_err(failed("cannot open its directory"))?;
+        let size = stored.max_length(max_response);
+        if mount::is_mount_point(tokens, &replaced, &directory) {
+            mount::prove_writable(tokens, size).map_err(|error| self.mount_not_writable(&error))?;
+        }
+        let file = retrying(|| os::create_draft(&path, tokens, &replaced)).map_err(failed("cannot make the draft"))?;
+        let draft = Draft { locked: self, replaced, path, file, directory, max_response, state: State::Blank };
+        os::copy_protection(tokens, &draft.replaced, &draft.file)
+            .map_err(|error| draft.ownership_not_copied(&error))?;
+        disk::fill_durably(&draft.file, size).map_err(failed("cannot reserve space in the draft"))?;
+        let noted = self.lock.write_fingerprint(&Fingerprint::of(stored.refresh_token()));
+        noted.map_err(failed("cannot note in the lock file which refresh token it replaces"))?;
         // Or else a power cut may forget the draft's name, whatever it holds by then.
-        draft.directory.sync(&draft.file).map_err(self.draft_failed("cannot sync its directory"))?;
+        draft.directory.sync_name(&draft.file).map_err(failed("cannot sync its directory"))?;
         Ok(draft)
+    }
+
+    fn too_large(&self) -> Failure {
+        self.path
+            .failure(Exit::DataErr, "no room for new tokens: with them, the token file would be larger than 4 MiB")
+            .hint("nothing was sent; remove members that nobody reads")
+    }
+
+    fn immutable(&self) -> Failure {
+        self.path.failure(Exit::CantCreat, format!("the token file is {}", os::IMMUTABLE)).hint(format!(
+            "nothing was sent; make it replaceable: {} \"{}\"",
+            os::MAKE_MUTABLE,
+            self.path.given()
+        ))
+    }
+
+    fn mount_not_writable(&self, error: &io::Error) -> Failure {
+        self.path
+            .failure(Exit::CantCreat, format!("is a single-file bind mount and is not writable: {}", reason(error)))
+            .hint(match error.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    "nothing was sent; make room on its volume"
+                }
+                _ => "nothing was sent; mount its directory, writable, instead of the file",
+            })
     }
 }
 
 impl Draft<'_> {
-    /// By writing: fallocate takes 2 ms less on a disk, but on a thin volume or a server's it proves
-    /// nothing.
-    fn fill(&mut self, size: usize) -> io::Result<()> {
-        // One buffer many times in one system call, not a megabyte of memory.
-        let blanks = [b'\n'; 32 << 10];
-        let mut slices = vec![IoSlice::new(&blanks); size.div_ceil(blanks.len())];
-        let mut rest = slices.as_mut_slice();
-        while !rest.is_empty() {
-            match self.file.write_vectored(rest) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => IoSlice::advance_slices(&mut rest, written),
-                Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
-                Err(why) => return Err(why),
-            }
-        }
-        retried(|| self.file.sync_all())
-    }
-
     /// Saves what `refreshed` makes of the token set that was sent. Between this call and the
     /// sync of the complete draft there is nothing but a write and a truncation.
-    pub fn commit(mut self, sent: &TokenSet, refreshed: impl Fn(&TokenSet) -> TokenSet) -> Result<Commit, Error> {
-        self.state = State::Kept;
+    pub fn commit(mut self, sent: &TokenSet, refreshed: impl Fn(&TokenSet) -> TokenSet) -> Result<Commit, Failure> {
+        self.state = State::Complete;
         let mut new = refreshed(sent);
-        let mut content = new.document();
+        let mut content = new.document(sent.max_length(self.max_response));
         // After a failed sync nothing is known of a file; a fresh one may fare better.
-        if let Err(why) = self.write(&content) {
-            self.write_again(&content).map_err(|_| Error::NotWritten { draft: self.path.clone(), why })?;
-            self.take_again()?;
+        if let Err(error) = self.write(&content) {
+            self.write_second(&content).map_err(|_| self.not_written(&error))?;
+            self.take_second()?;
         }
         // Nobody who uses the lock wrote meanwhile; an editor or a human may have.
-        match self.locked.read() {
-            Ok(now) if !now.refresh_token().is_same(sent.refresh_token()) => return Err(self.set_aside()),
+        match read(&self.locked.path) {
+            Ok(now) if !now.refresh_token().is_same(sent.refresh_token()) => {
+                return Err(self.set_aside());
+            }
             Ok(now) if !now.is_same_document(sent) => {
                 new = refreshed(&now);
-                content = new.document();
-                self.write_again(&content).map_err(self.not_saved("cannot write the draft again"))?;
-                self.take_again()?;
+                content = new.document(now.max_length(self.max_response));
+                self.write_second(&content).map_err(|error| self.not_saved("cannot write the draft again", &error))?;
+                self.take_second()?;
             }
             Ok(_) => {}
             // Deleted meanwhile: there is nothing of anyone's to keep.
-            Err(Error::Unreadable(why)) if why.kind() == io::ErrorKind::NotFound => {}
-            Err(Error::Unreadable(why)) => return Err(self.not_saved("cannot read the token file again")(why)),
-            Err(_) => return Err(self.set_aside()),
+            Err(Unread::Unreadable(error)) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(Unread::Unreadable(error)) => {
+                return Err(self.not_saved("cannot read the token file again", &error));
+            }
+            Err(Unread::NotATokenSet(_)) => return Err(self.set_aside()),
         }
-        let promoted = self.locked.promote(&self.path, &content);
-        let mut warning = promoted.map_err(self.not_saved("cannot replace the token file"))?;
-        if let Err(why) = self.directory.sync(&self.file) {
-            warning.get_or_insert(Warning::DirectoryNotSynced(why));
+        let placed = self.locked.replace(&self.path, &content);
+        let placed = placed.map_err(|error| self.not_saved("cannot replace the token file", &error))?;
+        let warnings = self.finish(placed, &new);
+        Ok(Commit { stored: new, warnings })
+    }
+
+    /// Syncs the name of what was renamed, and only then erases the note: it tells the next run to do so.
+    fn finish(&self, placed: Placed, new: &TokenSet) -> Vec<Warning> {
+        let mut warnings = match placed {
+            Placed::Renamed => vec![],
+            Placed::Overwritten => vec![Warning::InPlace],
+            Placed::OverwrittenDraftLeft(error) => vec![Warning::DraftNotRemoved(error)],
+        };
+        if new.has_left_members_out() {
+            warnings.push(Warning::MembersLeftOut);
         }
-        let _ = self.locked.forget();
-        Ok(Commit { stored: new, warning })
+        match self.directory.sync_name(&self.file) {
+            Ok(()) => drop(self.locked.lock.erase_note()),
+            Err(error) => warnings.push(Warning::DirectoryNotSynced(error)),
+        }
+        warnings
+    }
+
+    /// Saves a response in which no tokens could be read, byte for byte, for a human to look at: under a name
+    /// of its own, which no run touches, and where only the owner may read it.
+    #[expect(dead_code, reason = "the exchange is about to call it")]
+    pub fn keep_response(mut self, body: &[u8]) -> Result<PathBuf, Failure> {
+        self.state = State::Complete;
+        let kept = self.locked.path.response();
+        // So that the next run, should this one be killed, takes the draft for what it is.
+        let _ = self.locked.lock.note_response();
+        let written = os::make_private(&self.file)
+            .and_then(|()| disk::write_durably(&self.file, body))
+            .and_then(|()| disk::rename(&self.path, &kept));
+        if let Err(error) = written {
+            self.file = self.write_response_again(&kept, body).map_err(|_| self.response_not_kept(&error))?;
+        }
+        if self.directory.sync_name(&self.file).is_ok() {
+            let _ = self.locked.lock.erase_note();
+        }
+        Ok(kept)
+    }
+
+    fn write_response_again(&self, kept: &Path, body: &[u8]) -> io::Result<File> {
+        let file = retrying(|| os::create_draft(kept, self.locked.path.resolved(), &self.replaced))?;
+        os::copy_protection(self.locked.path.resolved(), &self.replaced, &file)?;
+        os::make_private(&file)?;
+        disk::write_durably(&file, body)?;
+        // What the draft has of the response is safe here.
+        let _ = disk::remove(&self.path);
+        Ok(file)
     }
 
     #[expect(clippy::disallowed_methods, reason = "stored in the draft")]
     fn write(&self, content: &Secret) -> io::Result<()> {
-        complete(&self.file, content.expose().as_bytes())
+        disk::write_durably(&self.file, content.expose().as_bytes())
     }
 
     /// Writes a second draft, complete before it takes the first one's place.
     #[expect(clippy::disallowed_methods, reason = "stored in the draft")]
-    fn write_again(&mut self, content: &Secret) -> io::Result<()> {
-        self.file = self.locked.write_beside(&self.path_again(), &self.replaced, content.expose().as_bytes())?;
+    fn write_second(&mut self, content: &Secret) -> io::Result<()> {
+        let path = self.locked.path.second_draft();
+        self.file = self.locked.create(&path, &self.replaced, &self.directory, content.expose().as_bytes())?;
         Ok(())
     }
 
-    fn take_again(&self) -> Result<(), Error> {
-        let failed = |why| Error::NotSaved { draft: self.path_again(), doing: "cannot rename the draft", why };
-        retried(|| fs::rename(self.path_again(), &self.path)).map_err(failed)
+    fn take_second(&self) -> Result<(), Failure> {
+        let second = self.locked.path.second_draft();
+        disk::rename(&second, &self.path).map_err(|error| self.saved_in(&second, "cannot rename the draft", &error))
     }
 
-    fn path_again(&self) -> PathBuf {
-        self.locked.file.beside(SECOND_DRAFT)
-    }
-
-    fn not_saved(&self, doing: &'static str) -> impl FnOnce(io::Error) -> Error + use<> {
-        let draft = self.path.clone();
-        move |why| Error::NotSaved { draft, doing, why }
-    }
-
-    fn set_aside(&self) -> Error {
-        let rescue = self.locked.file.rescue_path();
-        match retried(|| fs::rename(&self.path, &rescue)) {
-            // A rescue copy that the directory forgets in a power cut is still better than none.
-            Ok(()) => {
-                let _ = self.directory.sync(&self.file);
-                let _ = self.locked.forget();
-                Error::Superseded(rescue)
-            }
-            Err(why) => {
-                self.not_saved("someone else wrote the token file meanwhile, and the draft cannot be set aside")(why)
-            }
+    /// Someone else's login stays. It is on the disk before ours gives way to it.
+    fn set_aside(&self) -> Failure {
+        let rescue = self.locked.path.rescue();
+        let renamed = self
+            .directory
+            .sync()
+            .and_then(|()| os::sync(self.locked.path.resolved()))
+            .and_then(|()| disk::rename(&self.path, &rescue));
+        if let Err(error) = renamed {
+            return self.not_saved("another login was stored meanwhile, and the draft cannot be set aside", &error);
         }
+        if self.directory.sync_name(&self.file).is_ok() {
+            let _ = self.locked.lock.erase_note();
+        }
+        self.after("refreshed, but not saved: another login was stored in the token file meanwhile")
+            .hint(format!("the other login stays; the tokens of this run are in {}", rescue.display()))
+            .hint("keep the one that works and delete the other file")
+    }
+
+    fn after(&self, what: impl Into<String>) -> Failure {
+        self.locked.path.failure(Exit::IoErr, what)
+    }
+
+    fn not_saved(&self, what: &str, error: &io::Error) -> Failure {
+        self.saved_in(&self.path, what, error)
+    }
+
+    fn saved_in(&self, draft: &Path, what: &str, error: &io::Error) -> Failure {
+        self.after(format!("refreshed, but not saved: {what}: {}", reason(error)))
+            .hint(format!("the new tokens are in {}: copy that file to a safe place now", draft.display()))
+            .hint("the old refresh token is spent; the next run that can write here puts the draft in place")
+    }
+
+    fn not_written(&self, error: &io::Error) -> Failure {
+        let failure = self.after(format!("refreshed, but cannot write the tokens: {}", reason(error)));
+        let failure = match self.keep_parts().as_slice() {
+            [] => failure.hint("neither of two files took them: the new tokens are lost"),
+            [one] => failure.hint(format!("the new tokens, or a part of them, are in {one}: copy it now")),
+            [one, two, ..] => failure.hint(format!("the new tokens may be in {one} or {two}: copy both now")),
+        };
+        failure.hint("the old refresh token is spent; without the new one, authorize again")
+    }
+
+    fn response_not_kept(&self, error: &io::Error) -> Failure {
+        let failure = self.after(format!("the response could not be read, and not be saved either: {}", reason(error)));
+        let failure = match self.keep_parts().as_slice() {
+            [] => failure,
+            parts => failure.hint(format!("what was saved of it is in {}", parts.join(" and "))),
+        };
+        failure.hint("the refresh token may be spent; if the next run is rejected, authorize again")
+    }
+
+    /// Gives what was written of the tokens names that no run touches, and tells them. A draft that looks
+    /// complete stays: the next run puts it in place.
+    fn keep_parts(&self) -> Vec<String> {
+        let drafts = [self.path.clone(), self.locked.path.second_draft()];
+        let parts: Vec<PathBuf> = drafts.into_iter().filter_map(|draft| self.keep_part(draft)).collect();
+        let _ = self.directory.sync();
+        parts.iter().map(|path| path.display().to_string()).collect()
+    }
+
+    fn keep_part(&self, draft: PathBuf) -> Option<PathBuf> {
+        match Leftover::at(&draft) {
+            Ok(Leftover::Nothing) => None,
+            Ok(Leftover::Blank) => {
+                let _ = disk::remove(&draft);
+                None
+            }
+            Ok(Leftover::Partial(_)) => {
+                let rescue = self.locked.path.rescue();
+                if disk::rename(&draft, &rescue).is_ok() {
+                    return Some(rescue);
+                }
+                // The next run is to do it, and not to take it for what a power cut left.
+                let _ = self.locked.lock.erase_note();
+                Some(draft)
+            }
+            Ok(Leftover::Complete(_)) | Err(_) => Some(draft),
+        }
+    }
+
+    fn ownership_not_copied(&self, error: &io::Error) -> Failure {
+        let what = format!("cannot give the draft the owner and mode of the token file: {}", reason(error));
+        Failure::new(Exit::CantCreat, self.path.display().to_string(), what).hint(format!(
+            "nothing was sent; run as the owner of the token file ({}), or give it to this user: chown or chgrp it",
+            os::owner_of(&self.replaced)
+        ))
     }
 }
 
@@ -180,8 +311,8 @@ impl Drop for Draft<'_> {
     fn drop(&mut self) {
         if self.state == State::Blank {
             // The next run removes a blank draft if this one can't.
-            let _ = retried(|| fs::remove_file(&self.path));
-            let _ = self.locked.forget();
+            let _ = disk::remove(&self.path);
+            let _ = self.locked.lock.erase_note();
         }
     }
 }
@@ -192,10 +323,15 @@ impl fmt::Display for Warning {
             Self::InPlace => {
                 f.write_str("the token file is a mount point and was overwritten in place; mount its directory instead")
             }
-            Self::DirectoryNotSynced(why) => write!(f, "saved, but its directory could not be synced: {}", reason(why)),
-            Self::DraftNotRemoved(why) => {
-                write!(f, "saved in place, but the draft could not be removed: {}", reason(why))
+            Self::DirectoryNotSynced(error) => {
+                write!(f, "saved, but its directory could not be synced: {}", reason(error))
             }
+            Self::DraftNotRemoved(error) => {
+                write!(f, "saved in place, but the draft could not be removed: {}", reason(error))
+            }
+            Self::MembersLeftOut => f.write_str(
+                "the token file is too large for all members of the response; its tokens were stored, other members not",
+            ),
         }
     }
 }

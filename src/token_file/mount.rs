@@ -1,19 +1,19 @@
 //! Whether the token file is a mount of its own: a single file mounted into a container. Such a
 //! file can't be renamed over, and may be read-only in a directory that is not, or on a volume of
 //! its own that is full; this must be known before the refresh token is spent.
-#![cfg_attr(target_os = "linux", expect(unsafe_code, reason = "std has no fallocate"))]
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{Metadata, OpenOptions};
 use std::io;
 use std::path::Path;
 
-use super::protection::{self, Directory};
+use crate::os::{self, Directory};
+use crate::token_file::disk;
 
 /// True if the file lies on another device than its directory, or the kernel lists its path among
 /// this process's mounts (the same file system, bound to itself). Without /proc only the first
 /// is seen; the commit copes with either.
 pub fn is_mount_point(path: &Path, tokens: &Metadata, directory: &Directory) -> bool {
-    cfg!(unix) && (protection::device(tokens) != directory.device || is_listed(path))
+    cfg!(unix) && (!directory.is_on_device_of(tokens) || is_listed(path))
 }
 
 /// Fails where the mounted file could not be overwritten by a content of `size` bytes. Its volume is
@@ -21,32 +21,16 @@ pub fn is_mount_point(path: &Path, tokens: &Metadata, directory: &Directory) -> 
 /// gives back what it does not need.
 pub fn prove_writable(path: &Path, size: usize) -> io::Result<()> {
     let file = OpenOptions::new().write(true).open(path)?;
-    match reserve(&file, size) {
-        Err(why) if why.kind() == io::ErrorKind::Unsupported => Ok(()),
+    match os::reserve(&file, size) {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
         reserved => reserved,
     }
 }
 
-#[cfg(target_os = "linux")]
-fn reserve(file: &File, size: usize) -> io::Result<()> {
-    use std::os::fd::AsRawFd as _;
-    let size = size.try_into().unwrap_or(libc::off_t::MAX);
-    super::retried(|| {
-        // SAFETY: no pointer is passed, and the descriptor is open as long as `file` is borrowed.
-        match unsafe { libc::fallocate(file.as_raw_fd(), libc::FALLOC_FL_KEEP_SIZE, 0, size) } {
-            0 => Ok(()),
-            _ => Err(io::Error::last_os_error()),
-        }
-    })
-}
-
-#[cfg(not(target_os = "linux"))]
-fn reserve(_: &File, _: usize) -> io::Result<()> {
-    Ok(())
-}
-
 fn is_listed(path: &Path) -> bool {
-    let Ok(table) = super::read_up_to(Path::new("/proc/self/mountinfo"), 16 << 20) else { return false };
+    let Ok(table) = disk::read_up_to(Path::new("/proc/self/mountinfo"), 16 << 20) else {
+        return false;
+    };
     let wanted = escaped(path.as_os_str().as_encoded_bytes());
     table.split(|&byte| byte == b'\n').any(|line| line.split(|&byte| byte == b' ').nth(4) == Some(&wanted))
 }

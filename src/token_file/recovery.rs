@@ -1,115 +1,203 @@
-//! The draft of a run that died: promoted, set aside or removed by whoever holds the lock next.
+//! What an interrupted run left is recovered, saved or removed by whoever holds the lock next.
 //!
-//! Two things decide: whether it says a token set, and whether TOKENS still holds the refresh token of
-//! which the lock file keeps a fingerprint. Whatever fails here leaves the draft to the run after this.
+//! No step relies on what a power cut may take back: names are synced before the first step, someone
+//! else's content before our draft gives way to it, and all of it before the note is erased. Whatever fails
+//! here leaves the drafts to the next run.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{
-    DRAFT, Error, LockedTokenFile, SECOND_DRAFT, draft_at, fingerprint, protection, read_up_to, retried, without_blanks,
-};
+use crate::failure::Failure;
+use crate::os::{self, Directory, retrying};
 use crate::secret::Secret;
-use crate::token_set::TokenSet;
+use crate::token_file::disk;
+use crate::token_file::leftover::Complete;
+use crate::token_file::locked::{LockedTokenFile, not_prepared};
+use crate::token_file::plan::Step;
 
-/// What the draft of an earlier, dead run was, and what became of it.
+/// What a run has done about an interrupted one.
 pub enum Recovery {
-    /// It held newer tokens than TOKENS and is now TOKENS.
+    /// The draft held newer tokens than TOKENS, and is TOKENS now.
     Promoted,
-    /// The same; TOKENS was no token file, and what it said stays at this path.
+    /// The same with the tokens in an incomplete draft.
+    Salvaged,
+    /// The same; TOKENS was not a token file, and its content is saved here.
     Replaced(PathBuf),
-    /// TOKENS holds those of another login; it stays at this path.
+    /// TOKENS holds another login; the draft is saved here.
     SetAside(PathBuf),
+    /// An incomplete draft is saved here.
+    PartSaved(PathBuf),
+    /// An incomplete draft that is of no use is removed.
+    PartRemoved,
+    /// A response that could not be read is saved here.
+    ResponseSaved(PathBuf),
+}
+
+/// A step that succeeded.
+struct Done {
+    recovery: Option<Recovery>,
+    /// What is TOKENS now.
+    promoted: Option<File>,
+}
+
+impl Done {
+    fn silent() -> Self {
+        Self { recovery: None, promoted: None }
+    }
+
+    fn told(recovery: Recovery) -> Self {
+        Self { recovery: Some(recovery), promoted: None }
+    }
 }
 
 impl LockedTokenFile {
-    /// Deals with the draft that a dead run left.
-    pub fn recover(&self) -> Result<Option<Recovery>, Error> {
-        let path = self.file.beside(DRAFT);
-        self.take_second().map_err(self.draft_failed("cannot take the second draft of an earlier run"))?;
-        let Some(draft) = draft_at(&path).map_err(self.draft_failed("cannot read the draft of an earlier run"))? else {
-            return Ok(None);
-        };
-        let recovery = self.recover_from(without_blanks(&draft))?;
-        // Without a draft it says nothing.
-        let _ = self.forget();
-        Ok(recovery)
-    }
-
-    /// The second draft of a run that wrote one, if complete, takes the first one's place.
-    fn take_second(&self) -> io::Result<()> {
-        let path = self.file.beside(SECOND_DRAFT);
-        let Some(bytes) = draft_at(&path)? else { return Ok(()) };
-        if TokenSet::parse_of_any_size(&bytes).is_err() {
-            return retried(|| fs::remove_file(&path));
+    /// Deals with what an interrupted run left, and tells of each step once it is done.
+    pub fn recover(&self, mut tell: impl FnMut(Recovery)) -> Result<(), Failure> {
+        let plan = self.examine()?;
+        if plan.is_void() {
+            return Ok(());
         }
-        // The run may have died before it synced this one; the first one may be on the disk.
-        retried(|| protection::sync(&path))?;
-        retried(|| fs::rename(&path, self.file.beside(DRAFT)))
-    }
-
-    fn recover_from(&self, content: &[u8]) -> Result<Option<Recovery>, Error> {
-        let path = self.file.beside(DRAFT);
-        let remove = || {
-            retried(|| fs::remove_file(&path)).map_err(self.draft_failed("cannot remove the draft of an earlier run"))
-        };
-        let Ok(drafted) = TokenSet::parse_of_any_size(content) else {
-            return remove().map(|()| None);
-        };
-        let noted = self.noted().map_err(self.draft_failed("cannot tell which token file it replaces"))?;
-        let promote = || {
-            let promoted = self.promote_recovered(&path, content);
-            promoted.map_err(self.draft_failed("cannot promote the draft of an earlier run"))
-        };
-        match self.file.read() {
-            Ok(stored) if stored.has_tokens_of(&drafted) => remove().map(|()| None),
-            Ok(stored) if !noted.is_empty() && noted != fingerprint(stored.refresh_token()) => {
-                let rescue = self.file.rescue_path();
-                let moved = retried(|| fs::rename(&path, &rescue));
-                moved.map_err(self.draft_failed("cannot set aside the draft of an earlier run"))?;
-                Ok(Some(Recovery::SetAside(rescue)))
-            }
-            Err(Error::NotATokenFile(_)) if !noted.is_empty() => {
-                let rescue =
-                    self.keep_text().map_err(self.draft_failed("cannot keep what the token file says beside it"))?;
-                promote().map(|()| Some(Recovery::Replaced(rescue)))
-            }
-            Err(Error::Unreadable(why)) if why.kind() != io::ErrorKind::NotFound => Err(Error::Unreadable(why)),
-            _ => promote().map(|()| Some(Recovery::Promoted)),
+        let failed = |what| move |error: io::Error| not_prepared(self.path.directory(), what, &error);
+        let directory = self.directory().map_err(failed("cannot open"))?;
+        // A run may have been killed between a change of names and their sync.
+        directory.sync().map_err(failed("cannot sync"))?;
+        let mut renamed = None;
+        for (draft, step) in [(self.path.second_draft(), plan.second), (self.path.draft(), plan.first)] {
+            let what = step.failure();
+            let done = self.take(step, &draft, &directory).map_err(|error| not_prepared(&draft, what, &error))?;
+            done.recovery.map(&mut tell);
+            renamed = done.promoted.or(renamed);
         }
-    }
-
-    /// Copies what stands in TOKENS and is no token file, but someone's.
-    fn keep_text(&self) -> io::Result<PathBuf> {
-        let (tokens, rescue) = (&self.file.path, self.file.rescue_path());
-        self.write_beside(&rescue, &fs::metadata(tokens)?, &read_up_to(tokens, usize::MAX)?)?;
-        Ok(rescue)
-    }
-
-    fn promote_recovered(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        let file = match self.cut(path, content.len()) {
-            // It has the mode of TOKENS, which may let nobody write, not even its owner.
-            Err(why) if why.kind() == io::ErrorKind::PermissionDenied => {
-                let again = self.file.beside(SECOND_DRAFT);
-                let file = self.write_beside(&again, &fs::metadata(&self.file.path)?, content)?;
-                retried(|| fs::rename(&again, path))?;
-                file
-            }
-            cut => cut?,
-        };
-        let directory = protection::Directory::open(self.file.directory())?;
-        self.promote(path, &Secret::new(String::from_utf8_lossy(content)))?;
-        // Who forgets the new name in a power cut still has the draft's.
-        let _ = directory.sync(&file);
+        let synced = renamed.map_or_else(|| directory.sync(), |file| directory.sync_name(&file));
+        synced.map_err(failed("cannot sync"))?;
+        if plan.is_interrupted {
+            let _ = self.lock.erase_note();
+        }
         Ok(())
     }
 
-    /// What a run did not come to that died after it had written its draft.
-    fn cut(&self, draft: &Path, length: usize) -> io::Result<File> {
-        let file = retried(|| OpenOptions::new().write(true).open(draft))?;
-        retried(|| file.set_len(length as u64))?;
-        retried(|| file.sync_all())?;
+    fn take(&self, step: Step, draft: &Path, directory: &Directory) -> io::Result<Done> {
+        match step {
+            Step::Nothing => Ok(Done::silent()),
+            Step::Remove => disk::remove(draft).map(|()| Done::silent()),
+            Step::RemoveCopy => {
+                // Someone may just have copied it there, or have been killed while overwriting.
+                os::sync(self.path.resolved())?;
+                disk::remove(draft).map(|()| Done::silent())
+            }
+            Step::RemovePart => disk::remove(draft).map(|()| Done::told(Recovery::PartRemoved)),
+            Step::BecomeFirst => {
+                os::sync(draft)?;
+                disk::rename(draft, &self.path.draft()).map(|()| Done::silent())
+            }
+            Step::SavePart => self.save(draft, self.path.rescue()).map(|path| Done::told(Recovery::PartSaved(path))),
+            Step::SaveResponse => {
+                self.save(draft, self.path.response()).map(|path| Done::told(Recovery::ResponseSaved(path)))
+            }
+            Step::SetAside(whole) => {
+                os::sync(self.path.resolved())?;
+                self.finish(draft, &whole.content, directory)?;
+                self.save(draft, self.path.rescue()).map(|path| Done::told(Recovery::SetAside(path)))
+            }
+            Step::Promote(whole) => {
+                let file = self.finish(draft, &whole.content, directory)?;
+                self.promote(draft, &whole, file, Recovery::Promoted)
+            }
+            Step::Salvage(whole) => {
+                let file = self.rewrite(draft, &whole.content, directory)?;
+                self.promote(draft, &whole, file, Recovery::Salvaged)
+            }
+            Step::Replace(whole) => {
+                let rescue = self.copy_tokens(directory)?;
+                let file = self.finish(draft, &whole.content, directory)?;
+                self.promote(draft, &whole, file, Recovery::Replaced(rescue))
+            }
+        }
+    }
+
+    fn promote(&self, draft: &Path, whole: &Complete, file: File, recovery: Recovery) -> io::Result<Done> {
+        self.replace(draft, &Secret::new(String::from_utf8_lossy(&whole.content)))?;
+        Ok(Done { recovery: Some(recovery), promoted: Some(file) })
+    }
+
+    fn save(&self, draft: &Path, to: PathBuf) -> io::Result<PathBuf> {
+        os::sync(draft)?;
+        disk::rename(draft, &to)?;
+        Ok(to)
+    }
+
+    /// Saves a copy of what TOKENS says, which is not a token file, but someone's.
+    fn copy_tokens(&self, directory: &Directory) -> io::Result<PathBuf> {
+        let (tokens, rescue) = (self.path.resolved(), self.path.rescue());
+        let content = disk::read_up_to(tokens, usize::MAX)?;
+        self.create(&rescue, &fs::metadata(tokens)?, directory, &content)?;
+        Ok(rescue)
+    }
+
+    /// Finishes the truncation and the sync that the interrupted run did not reach.
+    fn finish(&self, draft: &Path, content: &[u8], directory: &Directory) -> io::Result<File> {
+        match truncate(draft, content.len()) {
+            // It has the mode of TOKENS, which may let nobody write, not even its owner.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => self.rewrite(draft, content, directory),
+            truncated => truncated,
+        }
+    }
+
+    /// Replaces a draft by one with this content.
+    fn rewrite(&self, draft: &Path, content: &[u8], directory: &Directory) -> io::Result<File> {
+        let again = self.path.second_draft();
+        let file = self.create(&again, &fs::metadata(self.path.resolved())?, directory, content)?;
+        disk::rename(&again, draft)?;
         Ok(file)
+    }
+}
+
+fn truncate(path: &Path, length: usize) -> io::Result<File> {
+    let file = retrying(|| OpenOptions::new().write(true).open(path))?;
+    disk::truncate_durably(&file, length)?;
+    Ok(file)
+}
+
+impl Recovery {
+    /// Whether TOKENS holds other tokens since.
+    pub fn has_replaced_tokens(&self) -> bool {
+        matches!(self, Self::Promoted | Self::Salvaged | Self::Replaced(_))
+    }
+}
+
+impl fmt::Display for Recovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Promoted => f.write_str("recovered the tokens of an interrupted run"),
+            Self::Salvaged => f.write_str("recovered the tokens of an interrupted run from an incomplete draft"),
+            Self::PartRemoved => {
+                f.write_str("removed an incomplete draft of an interrupted run; it held no refresh token of its own")
+            }
+            Self::Replaced(path) => write!(
+                f,
+                "recovered the tokens of an interrupted run; the previous content was not a token file and was saved as {}",
+                path.display()
+            ),
+            Self::SetAside(path) => write!(
+                f,
+                "the token file holds another login than the one an interrupted run refreshed; that run's tokens were \
+                 saved as {}",
+                path.display()
+            ),
+            Self::PartSaved(path) => write!(
+                f,
+                "an interrupted run left an incomplete draft, which may hold new tokens; it was saved as {}",
+                path.display()
+            ),
+            Self::ResponseSaved(path) => {
+                write!(
+                    f,
+                    "an interrupted run left a response that it could not read; it was saved as {}",
+                    path.display()
+                )
+            }
+        }
     }
 }

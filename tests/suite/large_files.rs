@@ -1,14 +1,25 @@
 //! Token files around the largest size that is read, which no case file could hold.
 //!
-//! One of exactly 1 MiB is a token file like any other: what it says beside the tokens stays, to the
-//! byte. One byte more, and it is refused with the place where the limit falls; the server is not
-//! even connected to, and the file stays. One on a single line, which a member a line would make too
-//! large to be read again, stays on one line.
+//! One of 1 MiB is a token file like any other: what it says beside the tokens stays, to the byte. So is one
+//! that has grown to almost 4 MiB, by what servers sent: what a run writes, the next one can read. A file that
+//! leaves no room for new tokens within that is refused before the request, and stays. One on a single line,
+//! which a member a line would make larger than 1 MiB, stays on one line.
 
 use crate::kit::{self, TOKEN_FILE, Workspace};
-use crate::token_server::Script;
+use crate::needs::Need;
+use crate::scene::DRAFT;
+use crate::strace::{self, Call};
+use crate::token_server::{Script, Step, TokenServer, json_reply};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-const LARGEST: usize = 1 << 20;
+/// The largest that is read.
+const LIMIT: usize = 4 << 20;
+
+/// The largest that has room for new tokens.
+const LARGEST: usize = LIMIT - (64 << 10);
+
+/// What the largest usual file has.
+const USUAL: usize = 1 << 20;
 
 /// A token file of this many bytes, most of them in a member that is nobody's.
 fn token_file(length: usize) -> String {
@@ -21,17 +32,21 @@ fn token_file(length: usize) -> String {
 
 #[test]
 fn the_largest_file_is_refreshed_and_keeps_what_it_says() {
-    let given = token_file(LARGEST);
-    assert_eq!(given.len(), LARGEST);
+    for length in [USUAL, LARGEST] {
+        expect_kept(&token_file(length));
+    }
+}
+
+fn expect_kept(given: &str) {
     let server = kit::serve(Script::always(kit::rotation().step()));
     let mut workspace = Workspace::new("largest");
-    workspace.give(TOKEN_FILE, given.clone());
+    workspace.give(TOKEN_FILE, given);
     let outcome = workspace.program().refreshing_at(&server).run().expect_exit(0);
     assert_eq!(server.finish().requests.len(), 1);
     let stored = String::from_utf8(outcome.files[TOKEN_FILE].clone()).expect("text");
     let note =
         |text: &str| text.lines().find(|line| line.contains("note")).map(|line| line.trim_end_matches(',').to_owned());
-    assert_eq!(note(&stored), note(&given));
+    assert_eq!(note(&stored), note(given));
     assert_ne!(stored, given);
 }
 
@@ -48,19 +63,88 @@ fn a_line_that_a_member_a_line_would_make_too_large_stays_one() {
         workspace.program().refreshing_at(&server).run().expect_exit(0);
         let stored = workspace.read(TOKEN_FILE);
         let newlines = stored.iter().filter(|&&byte| byte == b'\n').count();
-        assert!(newlines == 1 && stored.len() <= LARGEST, "{newlines} newlines, {} bytes", stored.len());
+        assert!(newlines == 1 && stored.len() <= USUAL, "{newlines} newlines, {} bytes", stored.len());
         assert_eq!(rotation.refreshes(), refreshes);
     }
 }
 
 #[test]
-fn one_byte_more_is_refused_where_the_limit_falls() {
-    let server = kit::serve(Script::always(kit::rotation().step()));
-    let mut workspace = Workspace::new("too-large");
-    workspace.give(TOKEN_FILE, token_file(LARGEST + 1));
-    let outcome = workspace.program().refreshing_at(&server).run().expect_exit(65);
-    assert_eq!(server.finish().requests.len(), 0);
-    let wanted = "docusign-refresh: docusign.json: not a token file: larger than 1 MiB (line 7, column 2)\n";
-    assert!(outcome.stderr().starts_with(wanted), "{}", outcome.report(&[]));
-    assert_eq!(outcome.files, *workspace.given(), "nothing else is there, not even a lock");
+fn one_byte_too_many_is_refused_where_the_limit_falls() {
+    let no_room = "no room for new tokens: with them, the token file would be larger than 4 MiB\n";
+    let too_large = "not a token file: larger than 4 MiB (line 7, column 2)\n";
+    for (length, wanted) in [(LARGEST + 100, no_room), (LIMIT, no_room), (LIMIT + 1, too_large)] {
+        let server = kit::serve(Script::always(kit::rotation().step()));
+        let mut workspace = Workspace::new("too-large");
+        workspace.give(TOKEN_FILE, token_file(length));
+        let outcome = workspace.program().refreshing_at(&server).run().expect_exit(65);
+        assert_eq!(server.finish().requests.len(), 0);
+        let wanted = format!("docusign-refresh: docusign.json: {wanted}");
+        assert!(outcome.stderr().starts_with(&wanted), "{}", outcome.report(&[]));
+        assert!(outcome.stderr().contains("remove members that nobody reads"), "{}", outcome.report(&[]));
+        assert_eq!(outcome.files[TOKEN_FILE], workspace.given()[TOKEN_FILE]);
+    }
+}
+
+/// The refresh token of the `n`-th response.
+fn refresh_token(n: usize) -> String {
+    format!("Canary7~large/{n}==")
+}
+
+/// A server whose responses carry `members` beside the tokens, and which takes each refresh token once.
+fn serve_with(members: impl Fn(usize) -> String + Send + Sync + 'static) -> TokenServer {
+    let issued = AtomicUsize::new(0);
+    kit::serve(Script::always(Step::answer(move |request| {
+        let n = issued.load(Ordering::Relaxed);
+        if request.parameter("refresh_token") != Some(refresh_token(n)) {
+            return json_reply("400 Bad Request", "{\"error\": \"invalid_grant\"}");
+        }
+        issued.store(n + 1, Ordering::Relaxed);
+        let tokens = format!("\"access_token\":\"Canary7-a\",\"refresh_token\":\"{}\"", refresh_token(n + 1));
+        json_reply("200 OK", &format!("{{{tokens},\"expires_in\":28800{}}}", members(n)))
+    })))
+}
+
+/// Whatever a response makes of it, the next run can read the file: it may grow, but not beyond the limit.
+#[test]
+fn what_is_written_can_be_read_again() {
+    let server = serve_with(|n| format!(",\"member-{n}\":\"{}\"", "m".repeat(600_000)));
+    let mut workspace = Workspace::new("growing");
+    workspace.give(
+        TOKEN_FILE,
+        format!("{{\"refresh_token\":\"{}\",\"own\":\"{}\"}}", refresh_token(0), "o".repeat(600_000)),
+    );
+    for run in 1..=8 {
+        let outcome = workspace.program().refreshing_at(&server).run().expect_exit(0);
+        let stored = String::from_utf8(workspace.read(TOKEN_FILE)).expect("text");
+        assert!(stored.contains(&refresh_token(run)) && stored.contains("\"own\""), "run {run}");
+        let is_full = outcome.stderr().contains("warning: the token file is too large for all members");
+        assert_eq!((is_full, stored.contains(&format!("member-{}", run - 1))), (run > 4, run <= 4), "run {run}");
+    }
+    assert_eq!(server.finish().requests.len(), 8);
+}
+
+/// Spread over lines, this response would take twice the room that was made for it.
+#[test]
+fn the_draft_has_room_for_whatever_comes() {
+    if !Need::Strace.is_met() {
+        return;
+    }
+    let members = |_| (0..98_000).map(|number| format!(",\"{number:x}\":1")).collect::<String>();
+    for token_file in [
+        format!("{{\n    \"refresh_token\": \"{}\"\n}}\n", refresh_token(0)),
+        format!("{{\"refresh_token\":\"{}\"}}", refresh_token(0)),
+    ] {
+        let server = serve_with(members);
+        let mut workspace = Workspace::new("room");
+        workspace.give(TOKEN_FILE, token_file);
+        let log = workspace.beside("trace");
+        let program = workspace.program().refreshing_at(&server).under(strace::words(&log, None));
+        let (outcome, trace) = strace::run(program, &log);
+        outcome.expect_exit(0);
+        assert_eq!(server.finish().requests.len(), 1);
+        let reserved: usize =
+            trace.calls.iter().filter(|call| call.name == "writev" && call.is_on(DRAFT)).map(Call::result).sum();
+        let stored = workspace.read(TOKEN_FILE).len();
+        assert!(stored > 500_000 && stored <= reserved, "{stored} bytes in the room of {reserved}");
+    }
 }

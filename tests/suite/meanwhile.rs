@@ -190,7 +190,7 @@ fn a_lock_that_stays_busy_ends_the_run_before_the_request() {
     assert_eq!(server.finish().connections, 0);
     assert_eq!(outcome.files[TOKEN_FILE], rotation.first_token_file().as_bytes());
     let stderr = outcome.stderr();
-    assert!(stderr.contains("docusign.json.lock for more than 1s"), "{}", outcome.report(&[]));
+    assert!(stderr.contains("docusign.json.lock is still locked by another run after 1s"), "{}", outcome.report(&[]));
     assert!(stderr.contains("--lock-timeout"), "{}", outcome.report(&[]));
 }
 

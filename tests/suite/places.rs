@@ -74,7 +74,12 @@ fn a_file_that_is_mounted_read_only_is_found_before_anything_is_spent() {
     scene.workspace.give("file.json", "");
     scene.workspace.give("file.json.lock", "");
     let hint = "mount its directory, writable, instead of the file";
-    expect_nothing_spent(scene, with_mounts(mount), "file.json", &["mounted by itself and not writable", hint]);
+    expect_nothing_spent(
+        scene,
+        with_mounts(mount),
+        "file.json",
+        &["is a single-file bind mount and is not writable", hint],
+    );
 }
 
 #[test]
@@ -85,7 +90,7 @@ fn a_file_that_is_mounted_from_a_full_volume_is_found_before_anything_is_spent()
     let mount = "mkdir volume; mount -t tmpfs -o size=512k tmpfs volume; cp docusign.json volume/source.json
         mount --bind volume/source.json docusign.json";
     let scene = Scene::new("file-full", Footing::Plain);
-    let says = ["mounted by itself and not writable: no space left", "make room on its volume"];
+    let says = ["is a single-file bind mount and is not writable: no space left", "make room on its volume"];
     expect_nothing_spent(scene, with_mounts(mount), TOKEN_FILE, &says);
 }
 

@@ -14,6 +14,9 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::time::{Duration, SystemTime};
 
+/// What fills a blank draft: JSON takes it nowhere.
+const FILL: u8 = 0x0C;
+
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 fn date(scene: &Scene, file: &str, to: SystemTime) {
@@ -24,7 +27,7 @@ fn date(scene: &Scene, file: &str, to: SystemTime) {
 /// The next run refreshes with the tokens of the draft.
 fn expect_promotion(mut scene: Scene) {
     let outcome = scene.program().run().expect_exit(0);
-    assert!(outcome.stderr().contains("its tokens are in place now"), "{}", outcome.report(&[]));
+    assert!(outcome.stderr().contains("recovered the tokens of an interrupted run"), "{}", outcome.report(&[]));
     scene.settle();
     assert_eq!((scene.rotation.refreshes(), scene.rotation.reuses()), (2, 0));
     assert_eq!((scene.stored(), scene.litter()), (Some(2), vec![]));
@@ -49,10 +52,18 @@ fn a_complete_draft_is_promoted_whatever_clocks_say() {
     let scene = || Scene::new("promoted", Footing::Plain);
     expect_promotion(scene().died_at("rename", 1));
 
-    // The sync was not even begun, nor the blanks cut off.
-    let scene_with_blanks = scene().died_at("ftruncate", 1);
-    assert!(scene_with_blanks.workspace.read(DRAFT).ends_with(b"\n\n\n\n\n\n\n\n"));
-    expect_promotion(scene_with_blanks);
+    // The sync was not even begun, nor the fill cut off; or a power cut has made zeros of it. Version 0.1.0 filled
+    // with newlines.
+    let scene_with_fill = || scene().died_at("ftruncate", 1);
+    assert!(scene_with_fill().workspace.read(DRAFT).ends_with(&[FILL; 8]));
+    expect_promotion(scene_with_fill());
+    for other in [0, b'\n'] {
+        let scene = scene_with_fill();
+        let other_fill = |byte: u8| if byte == FILL { other } else { byte };
+        let draft = scene.workspace.read(DRAFT).into_iter().map(other_fill).collect::<Vec<_>>();
+        fs::write(scene.workspace.path(DRAFT), draft).expect("fill it otherwise");
+        expect_promotion(scene);
+    }
 
     // When the token file was written, the clock was wrong; or the draft's was.
     let from_the_future = scene();
@@ -167,7 +178,7 @@ fn a_draft_that_nobody_may_write_is_promoted() {
         }
         let words = needs::as_user("65534", "65534", "65534", &[]).into_iter().map(OsString::from).collect();
         let outcome = scene.program_under(words).args(["--min-ttl", "1m"]).run().expect_exit(0);
-        assert!(outcome.stderr().contains("its tokens are in place now"), "{}", outcome.report(&[]));
+        assert!(outcome.stderr().contains("recovered the tokens of an interrupted run"), "{}", outcome.report(&[]));
         assert_eq!((scene.stored(), scene.litter()), (Some(1), vec![]));
         let mode = fs::metadata(scene.workspace.path(TOKEN_FILE)).expect("it is there").mode();
         assert_eq!(mode & 0o7777, 0o400);
@@ -182,7 +193,7 @@ fn without_a_token_file_the_draft_is_named() {
     let scene = Scene::new("only-the-draft", Footing::Plain).died_at("rename", 1);
     fs::remove_file(scene.workspace.path(TOKEN_FILE)).expect("delete it");
     let outcome = scene.program().run().expect_exit(66);
-    let wanted = "hint: to use them, rename docusign.json.new to docusign.json\n";
+    let wanted = "hint: to use it, rename docusign.json.new to docusign.json\n";
     assert!(outcome.stderr().ends_with(wanted), "{}", outcome.report(&[]));
     fs::rename(scene.workspace.path(DRAFT), scene.workspace.path(TOKEN_FILE)).expect("do so");
     assert_eq!(scene.stored(), Some(1));
@@ -246,19 +257,81 @@ fn tokens_of_a_new_login_are_not_replaced_by_an_older_draft() {
 #[test]
 fn a_draft_without_new_tokens_is_removed() {
     let issued = kit::rotation();
-    let half = format!("{}\n\n\n\n", &issued.token_file_after(1, 1)[..100]);
     let drafts = [
         ("empty", String::new()),
-        ("blank", "\n".repeat(5000)),
-        ("half written", half),
+        ("blank", "\x0C".repeat(5000)),
+        ("blank, by version 0.1.0", "\n".repeat(5000)),
+        ("blank, half of it on the disk", "\x0C".repeat(500) + &"\0".repeat(500)),
         ("the same", issued.first_token_file()),
     ];
-    for (what, draft) in drafts {
-        let mut scene = Scene::new("removed", Footing::Plain);
-        fs::write(scene.workspace.path(DRAFT), draft).expect("leave a draft");
-        scene.program().run().expect_exit(0);
-        scene.settle();
-        assert_eq!((scene.stored(), scene.litter(), scene.rotation.reuses()), (Some(1), vec![], 0), "{what}");
+    for name in [DRAFT, AGAIN] {
+        for (what, draft) in &drafts {
+            let mut scene = Scene::new("removed", Footing::Plain);
+            fs::write(scene.workspace.path(name), draft).expect("leave a draft");
+            scene.program().run().expect_exit(0);
+            scene.settle();
+            assert_eq!((scene.stored(), scene.litter(), scene.rotation.reuses()), (Some(1), vec![], 0), "{what}");
+        }
+    }
+}
+
+/// Not blank, and not complete: whatever it is, it may hold the only copy of something.
+#[test]
+fn a_part_of_something_is_saved_and_told() {
+    let whole = kit::rotation().token_file_after(1, 1);
+    let parts = [
+        whole[..1].to_owned(),
+        whole[..100].to_owned(),
+        whole[..whole.len() - 2].to_owned(),
+        format!("{}\n\n\n\n", &whole[..100]),
+        "not JSON at all".to_owned(),
+        "[]".to_owned(),
+        "{}".to_owned(),
+    ];
+    for names in [&[DRAFT][..], &[AGAIN], &[DRAFT, AGAIN]] {
+        for part in &parts {
+            let mut scene = Scene::new("part", Footing::Plain);
+            names.iter().for_each(|name| fs::write(scene.workspace.path(name), part).expect("leave a part"));
+            let outcome = scene.program().args(["--quiet"]).run().expect_exit(0);
+            scene.settle();
+            let litter = scene.litter();
+            assert_eq!((scene.stored(), litter.len()), (Some(1), names.len()), "{litter:?}");
+            for name in litter {
+                assert!(name.starts_with("docusign.json.rescue-") && outcome.stderr().contains(&name), "{name}");
+                assert_eq!(outcome.files[&name], part.as_bytes());
+            }
+        }
+    }
+}
+
+/// A power cut may leave any part of a draft that was being written, with fill or zeros where the rest is
+/// missing. The lock file then still has the note of that run.
+#[test]
+fn tokens_are_salvaged_from_a_draft_that_a_power_cut_tore() {
+    if !Need::Strace.is_met() {
+        return;
+    }
+    let died = || Scene::new("torn-draft", Footing::Plain).died_at("rename", 1);
+    let whole = died().workspace.read(DRAFT);
+    let refresh_token_ends = String::from_utf8_lossy(&whole).find("\"expires_in\"").expect("it comes behind") - 5;
+    for end in (1..whole.len()).step_by(7) {
+        for (name, missing) in [(DRAFT, FILL), (DRAFT, 0), (AGAIN, 0)] {
+            let mut scene = died();
+            let draft = scene.workspace.read(DRAFT);
+            let mut torn = draft[..end].to_vec();
+            torn.resize(draft.len(), missing);
+            fs::remove_file(scene.workspace.path(DRAFT)).expect("there is one");
+            fs::write(scene.workspace.path(name), torn).expect("tear it");
+            let is_salvaged = end >= refresh_token_ends;
+            let outcome = scene.program().run().expect_exit(if is_salvaged { 0 } else { 77 });
+            scene.settle();
+            let end = (outcome.stderr().contains("recovered the tokens of an interrupted run"), scene.litter());
+            assert_eq!(end, (is_salvaged, vec![]), "{}", outcome.report(&[]));
+            if is_salvaged {
+                assert_eq!((scene.rotation.refreshes(), scene.rotation.reuses()), (2, 0));
+                assert_eq!(scene.stored(), Some(2));
+            }
+        }
     }
 }
 

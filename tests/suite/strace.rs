@@ -107,6 +107,12 @@ impl Call {
         self.has("(INJECTED)")
     }
 
+    /// What it returned, if that was a number.
+    pub fn result(&self) -> usize {
+        let result = self.text.rsplit("= ").next().and_then(|result| result.split(' ').next());
+        result.and_then(|result| result.trim().parse().ok()).unwrap_or(0)
+    }
+
     pub fn has(&self, text: &str) -> bool {
         self.text.contains(text)
     }

@@ -138,7 +138,8 @@ fn a_lock_that_stays_busy_ends_the_run_before_the_request() {
     let mut first = workspace.program().refreshing_at(&server).start();
     arrived.recv_timeout(PATIENCE).expect("the request arrives");
     let outcome = workspace.program().refreshing_at(&server).args(["--lock-timeout", "1s"]).run().expect_exit(75);
-    assert!(outcome.stderr().contains("another run holds Z:\\") || cfg!(windows), "{}", outcome.report(&[]));
+    assert!(outcome.stderr().contains("is still locked by another run"), "{}", outcome.report(&[]));
+    assert!(outcome.stderr().contains(": Z:\\") || cfg!(windows), "{}", outcome.report(&[]));
     first.kill();
     first.wait();
     assert_eq!(server.finish().requests.len(), 1);
@@ -260,7 +261,7 @@ fn what_could_not_be_put_in_place_is_by_the_next_run() {
     holder.wait().expect("the holder ends");
 
     let outcome = workspace.program().refreshing_at(&server).args(["--min-ttl", "1h"]).run().expect_exit(0);
-    assert!(outcome.stderr().contains("an earlier run died"), "{}", outcome.report(&[]));
+    assert!(outcome.stderr().contains("recovered the tokens of an interrupted run"), "{}", outcome.report(&[]));
     assert!(is_refreshed(&outcome, TOKEN_FILE) && !outcome.files.contains_key("docusign.json.new"));
     assert_eq!((server.finish().requests.len(), rotation.reuses()), (1, 0));
 }
@@ -348,8 +349,8 @@ fn a_read_only_file_is_found_before_the_token_is_spent() {
     let (outcome, record) = refresh_by_name(&workspace, TOKEN_FILE);
     let outcome = outcome.expect_exit(73);
     assert_eq!(record.connections, 0);
-    let wanted = "docusign-refresh: docusign.json: the token file has an attribute with which it can't be replaced\n\
-                  hint: nothing was sent; clear the attribute: attrib -r \"docusign.json\"\n";
+    let wanted = "docusign-refresh: docusign.json: the token file is read-only\n\
+                  hint: nothing was sent; make it replaceable: attrib -r \"docusign.json\"\n";
     assert_eq!(outcome.stderr(), wanted);
     assert!(!outcome.files.contains_key("docusign.json.new"));
 }
@@ -419,7 +420,7 @@ fn devices_and_streams_are_no_token_files() {
     ] {
         let (outcome, record) = refresh_by_name(&workspace, name);
         let outcome = outcome.expect_exit(66);
-        let line = format!("docusign-refresh: {name}: cannot use it as token file: a device");
+        let line = format!("docusign-refresh: {name}: cannot be used as the token file: it is a device");
         assert!(outcome.stderr().starts_with(&line), "{}", outcome.report(&[]));
         assert_eq!(record.connections, 0);
     }

@@ -1,4 +1,4 @@
-//! What keeps others out, on Windows: the security descriptor. The draft is born with the DACL of
+//! Windows: the security descriptor keeps others out. The draft is born with the DACL of
 //! the token file, entry by entry, and has its owner (where this user may give a file away), its
 //! group and its attributes before it holds a token. Nothing is inherited anew: a file that
 //! `icacls` closed stays closed. Audit entries and other streams are not carried over.
@@ -23,22 +23,30 @@ const KEPT_ATTRIBUTES: u32 = file_system::FILE_ATTRIBUTE_HIDDEN
     | file_system::FILE_ATTRIBUTE_ENCRYPTED;
 
 /// Windows takes a longer path only in the verbatim form; the names beside the file have suffixes.
-const LONGEST_PLAIN_PATH: usize = 230;
+const MAX_PLAIN_PATH: usize = 230;
 
 /// The directory of the token file. Windows syncs no directory, but with a file what was logged of
 /// it, its new name included.
-pub struct Directory {
-    pub device: u64,
-}
+pub struct Directory;
 
 impl Directory {
     pub fn open(_path: &Path) -> io::Result<Self> {
-        Ok(Self { device: 0 })
+        Ok(Self)
     }
 
-    /// Makes what was renamed in it durable.
-    pub fn sync(&self, renamed: &File) -> io::Result<()> {
-        renamed.sync_all()
+    /// Nothing that Windows lets a program do makes the names in it durable.
+    pub fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Makes the name of a file durable that was created or renamed here.
+    pub fn sync_name(&self, named: &File) -> io::Result<()> {
+        named.sync_all()
+    }
+
+    /// No file is mounted by itself here.
+    pub fn is_on_device_of(&self, _metadata: &Metadata) -> bool {
+        true
     }
 }
 
@@ -71,7 +79,7 @@ pub fn resolve(given: &Path) -> io::Result<PathBuf> {
             Some(share) => format!(r"\\{share}"),
             None => text.strip_prefix(r"\\?\")?.to_owned(),
         };
-        (plain.len() < LONGEST_PLAIN_PATH).then(|| PathBuf::from(plain))
+        (plain.len() < MAX_PLAIN_PATH).then(|| PathBuf::from(plain))
     });
     Ok(plain.filter(|plain| path::absolute(plain).is_ok_and(|same| same == *plain)).unwrap_or(verbatim))
 }
@@ -136,7 +144,7 @@ pub fn lock_options() -> OpenOptions {
 pub fn share_lock(_tokens: &Metadata, _lock: &File) {}
 
 /// Gives `file` the DACL of the token file as it stands, and, where allowed, its owner and group.
-pub fn copy(tokens: &Path, _metadata: &Metadata, file: &File) -> io::Result<()> {
+pub fn copy_protection(tokens: &Path, _metadata: &Metadata, file: &File) -> io::Result<()> {
     let tokens = OpenOptions::new().access_mode(file_system::READ_CONTROL).open(tokens)?;
     let mut dacl = Descriptor::of(&tokens, security::DACL_SECURITY_INFORMATION)?;
     if dacl.control() & security::SE_DACL_AUTO_INHERITED != 0 {
@@ -195,8 +203,10 @@ impl Descriptor {
 }
 
 /// Whether a rename over this name would cut the file's other names off.
-pub fn has_other_names(tokens: &Path, _metadata: &Metadata) -> bool {
-    let Ok(file) = OpenOptions::new().access_mode(0).open(tokens) else { return false };
+pub fn has_hard_links(tokens: &Path, _metadata: &Metadata) -> bool {
+    let Ok(file) = OpenOptions::new().access_mode(0).open(tokens) else {
+        return false;
+    };
     let mut information = file_system::BY_HANDLE_FILE_INFORMATION::default();
     // SAFETY: `file` keeps the handle open; `information` is of the type that is asked for, and is
     // written before the call returns.
@@ -204,22 +214,21 @@ pub fn has_other_names(tokens: &Path, _metadata: &Metadata) -> bool {
     is_done != 0 && information.nNumberOfLinks > 1
 }
 
-/// What takes the attribute away with which a file can't be replaced.
-pub const MAKE_REPLACEABLE: &str = "attrib -r";
+/// How a message calls the attribute with which a file can't be replaced, and what takes it away.
+pub const IMMUTABLE: &str = "read-only";
+pub const MAKE_MUTABLE: &str = "attrib -r";
 
-/// Whether that attribute is set: read-only.
-pub fn is_fixed(_tokens: &Path, metadata: &Metadata) -> io::Result<bool> {
+/// Whether that attribute is set.
+pub fn is_immutable(_tokens: &Path, metadata: &Metadata) -> io::Result<bool> {
     Ok(metadata.file_attributes() & file_system::FILE_ATTRIBUTE_READONLY != 0)
 }
 
-/// Whether a scanner, an indexer or a reader may be the reason: access denied (5), sharing violation
-/// (32), lock violation (33), mapped into memory (1224); and what a file is that was deleted while
-/// they had it open: there (80) or not to be opened (5).
-pub fn is_passing(why: &io::Error) -> bool {
-    matches!(why.raw_os_error(), Some(5 | 32 | 33 | 80 | 1224))
+/// The DACL of the token file, which the draft has, decides who may open it.
+pub fn make_private(_file: &File) -> io::Result<()> {
+    Ok(())
 }
 
-/// No file is mounted by itself here.
-pub fn device(_metadata: &Metadata) -> u64 {
-    0
+/// The owner, for a message.
+pub fn owner_of(_metadata: &Metadata) -> String {
+    "see icacls".to_owned()
 }

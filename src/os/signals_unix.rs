@@ -1,0 +1,80 @@
+//! Blocks terminating and stopping signals from the first byte of a request until its response is stored.
+//! The kernel keeps them: once unblocked, they act.
+//!
+//! How long they wait is bounded by `--timeout` and what the disk then takes. SIGKILL and SIGQUIT are not
+//! blocked.
+#![expect(unsafe_code, reason = "std has no signal masks")]
+
+use std::mem::MaybeUninit;
+use std::ptr;
+
+/// SIGINT, SIGTERM, SIGHUP and SIGTSTP are blocked as long as this lives. A process has one at a time.
+pub struct Blocked(());
+
+#[expect(dead_code, reason = "the client takes it over")]
+impl Blocked {
+    pub fn begin() -> Self {
+        hold_back();
+        Self(())
+    }
+}
+
+impl Drop for Blocked {
+    /// Signals that came meanwhile act at once: this may not return.
+    fn drop(&mut self) {
+        let_through();
+    }
+}
+
+/// Lets signals end this process also where it is a container's first: the kernel spares that one
+/// from those that it does not handle (pid_namespaces(7)).
+pub fn handle_as_pid_1() {
+    if std::process::id() != 1 {
+        return;
+    }
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        // SAFETY: the handler has the signature that `signal` wants, and calls only what is safe there.
+        // What nohup had ignored stays so.
+        unsafe {
+            if libc::signal(signal, exit_by as *const () as libc::sighandler_t) == libc::SIG_IGN {
+                libc::signal(signal, libc::SIG_IGN);
+            }
+        }
+    }
+}
+
+/// With the exit code that a shell reports for the signal.
+extern "C" fn exit_by(signal: libc::c_int) {
+    // SAFETY: _exit returns nowhere and touches nothing of ours (signal-safety(7)).
+    unsafe { libc::_exit(128 + signal) }
+}
+
+/// A write that would pass the user's limit for a file's size (ulimit -f) fails, as it does on a full
+/// disk, instead of ending this process.
+pub fn ignore_sigxfsz() {
+    // SAFETY: no handler is called for a signal that is ignored.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
+/// Blocks them from now on. Doing it twice is doing it once.
+pub fn hold_back() {
+    change_mask(libc::SIG_BLOCK);
+}
+
+/// Unblocks them, also those that came meanwhile: this may not return.
+pub fn let_through() {
+    change_mask(libc::SIG_UNBLOCK);
+}
+
+fn change_mask(how: libc::c_int) {
+    let mut signals = MaybeUninit::uninit();
+    // SAFETY: sigemptyset initialises the set that the other calls then use; all three are given
+    // valid pointers, and a null pointer where POSIX allows one.
+    unsafe {
+        libc::sigemptyset(signals.as_mut_ptr());
+        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGTSTP] {
+            libc::sigaddset(signals.as_mut_ptr(), signal);
+        }
+        libc::pthread_sigmask(how, signals.as_ptr(), ptr::null_mut());
+    }
+}

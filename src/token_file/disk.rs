@@ -1,0 +1,68 @@
+//! Reading and writing files of which the content counts after a power cut.
+
+use std::fs::{self, File};
+use std::io::{self, IoSlice, Write as _};
+use std::path::Path;
+
+use crate::os::{self, retrying};
+use crate::text;
+
+/// What a draft holds before its content: it counts as blank, and JSON takes it nowhere, neither within a
+/// string nor between two members. So a draft that is half written, or half on the disk, never parses.
+pub const FILL: u8 = b'\x0C';
+
+/// Reads a file, but not more than `limit` bytes of it.
+pub fn read_up_to(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    retrying(|| text::read_up_to(File::open(path)?, limit))
+}
+
+/// The content of a file that may be missing. No link is followed.
+pub fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match retrying(|| fs::symlink_metadata(path)) {
+        Ok(metadata) if metadata.is_file() => read_up_to(path, usize::MAX).map(Some),
+        Ok(_) => Err(io::Error::other("something else has this name")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+pub fn exists(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// Makes this the whole content of a file, and durable.
+pub fn write_durably(file: &File, content: &[u8]) -> io::Result<()> {
+    os::write_at_start(file, content)?;
+    truncate_durably(file, content.len())
+}
+
+pub fn truncate_durably(file: &File, length: usize) -> io::Result<()> {
+    retrying(|| file.set_len(length as u64))?;
+    retrying(|| file.sync_all())
+}
+
+/// Fills an empty file, and makes that durable. By writing: fallocate takes 2 ms less on a disk, but on a
+/// thin volume or a server's it proves nothing.
+pub fn fill_durably(mut file: &File, size: usize) -> io::Result<()> {
+    // One buffer many times in one system call, not a megabyte of memory.
+    let fill = [FILL; 32 << 10];
+    let mut slices = vec![IoSlice::new(&fill); size.div_ceil(fill.len())];
+    let mut rest = slices.as_mut_slice();
+    while !rest.is_empty() {
+        match file.write_vectored(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut rest, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    retrying(|| file.sync_all())
+}
+
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    retrying(|| fs::rename(from, to))
+}
+
+pub fn remove(path: &Path) -> io::Result<()> {
+    retrying(|| fs::remove_file(path))
+}

@@ -1,0 +1,25 @@
+//! Next steps that lock and draft have in common.
+
+use std::io;
+use std::path::Path;
+
+/// What to do where a file can't be made or written before the request.
+pub fn cannot_write(error: &io::Error, path: &Path) -> String {
+    let directory = path.parent().unwrap_or(Path::new("/")).display();
+    match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => {
+            format!("nothing was sent; {directory} is on a read-only file system: mount it writable")
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            format!("nothing was sent; make room in {directory}")
+        }
+        io::ErrorKind::FileTooLarge => "nothing was sent; raise the limit for a file's size (ulimit -f)".to_owned(),
+        io::ErrorKind::PermissionDenied => {
+            format!(
+                "nothing was sent; run as the token file's owner, who must have the right to write in {directory}, and \
+                 own this file if it is there"
+            )
+        }
+        _ => "nothing was sent".to_owned(),
+    }
+}

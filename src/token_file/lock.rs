@@ -1,0 +1,147 @@
+//! The kernel lock of a token file, and the note in the lock file: which refresh token the draft replaces.
+//!
+//! The lock is on a file of its own, since a lock on TOKENS would be a lock on the file that the commit
+//! replaces. The kernel releases it with the process. The note is written before a request, and erased once
+//! nothing of the run is left to be made durable. Who finds one knows that a run was interrupted.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::failure::{Exit, Failure};
+use crate::os::{self, retrying};
+use crate::secret::Secret;
+use crate::text::reason;
+use crate::token_file::hint::cannot_write;
+use crate::token_file::path::TokenPath;
+
+/// A lock that this run holds until it drops it.
+pub struct Lock {
+    file: File,
+}
+
+/// What the lock file says.
+#[derive(PartialEq)]
+pub enum Note {
+    /// No run was interrupted; or one that was overwriting TOKENS, for which the draft counts.
+    Nothing,
+    /// The draft replaces this refresh token.
+    Replaces(Fingerprint),
+    /// The draft holds a response, which is not a token set whatever it says.
+    Response,
+}
+
+/// Tells one refresh token from another, without telling the token (32 bits of FNV-1a).
+#[derive(PartialEq, Clone)]
+pub struct Fingerprint(Vec<u8>);
+
+const FINGERPRINT_LENGTH: usize = 9;
+const RESPONSE: &[u8; FINGERPRINT_LENGTH] = b"response\n";
+
+impl Fingerprint {
+    #[expect(clippy::disallowed_methods, reason = "hashed")]
+    pub fn of(token: &Secret) -> Self {
+        let hash = token
+            .expose()
+            .bytes()
+            .fold(0x811C_9DC5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        Self(format!("{hash:08x}\n").into_bytes())
+    }
+}
+
+impl Lock {
+    /// Waits at most `timeout`, and calls `waiting` once if there is a wait.
+    pub fn acquire(path: &TokenPath, timeout: Duration, waiting: impl FnOnce()) -> Result<Self, Failure> {
+        let lock = path.lock();
+        let file = retrying(|| open(&lock, path.resolved())).map_err(|error| cannot_lock(&lock, &error))?;
+        let started = Instant::now();
+        let mut waiting = Some(waiting);
+        let mut pause = Duration::from_millis(1);
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self { file }),
+                Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Interrupted => {
+                    continue;
+                }
+                Err(TryLockError::Error(error)) => return Err(cannot_lock(&lock, &error)),
+                Err(TryLockError::WouldBlock) => {}
+            }
+            let Some(left) = timeout.checked_sub(started.elapsed()).filter(|left| !left.is_zero()) else {
+                return Err(still_locked(path, timeout));
+            };
+            if let Some(waiting) = waiting.take() {
+                waiting();
+            }
+            thread::sleep(pause.min(left));
+            pause = (pause * 2).min(Duration::from_millis(50));
+        }
+    }
+
+    /// What an interrupted run noted.
+    pub fn note(&self) -> io::Result<Note> {
+        let mut bytes = [0; FINGERPRINT_LENGTH];
+        let length = retrying(|| (&self.file).read(&mut bytes))?;
+        Ok(match &bytes[..length] {
+            [] => Note::Nothing,
+            noted if noted == RESPONSE => Note::Response,
+            noted => Note::Replaces(Fingerprint(noted.to_vec())),
+        })
+    }
+
+    /// Notes durably which refresh token is about to be sent.
+    pub fn write_fingerprint(&self, fingerprint: &Fingerprint) -> io::Result<()> {
+        os::write_at_start(&self.file, &fingerprint.0)?;
+        retrying(|| self.file.sync_all())
+    }
+
+    /// Notes that the draft is about to hold a response. Not durably: there is no time for that.
+    pub fn note_response(&self) -> io::Result<()> {
+        os::write_at_start(&self.file, RESPONSE)
+    }
+
+    /// Erases the note. A draft counts then, whatever TOKENS says.
+    pub fn erase_note(&self) -> io::Result<()> {
+        retrying(|| self.file.set_len(0))
+    }
+
+    /// Erases the note, and makes that durable.
+    pub fn erase_note_durably(&self) -> io::Result<()> {
+        self.erase_note()?;
+        retrying(|| self.file.sync_all())
+    }
+}
+
+fn open(lock: &Path, tokens: &Path) -> io::Result<File> {
+    // Without O_CREAT first: in a sticky directory that forbids another user's file.
+    match os::lock_options().open(lock) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let lock = os::lock_options().create(true).open(lock)?;
+            if let Ok(tokens) = fs::metadata(tokens) {
+                os::share_lock(&tokens, &lock);
+            }
+            Ok(lock)
+        }
+        opened => opened,
+    }
+}
+
+fn cannot_lock(lock: &Path, error: &io::Error) -> Failure {
+    let failure = Failure::new(Exit::CantCreat, lock.display().to_string(), format!("cannot lock: {}", reason(error)));
+    match error.kind() {
+        io::ErrorKind::Unsupported => {
+            failure.hint("this file system has no locks; keep the token file on one that has")
+        }
+        _ => failure.hint(cannot_write(error, lock)),
+    }
+}
+
+fn still_locked(path: &TokenPath, timeout: Duration) -> Failure {
+    let lock = path.lock().display().to_string();
+    let waited = humantime::format_duration(timeout);
+    let failure = path
+        .failure(Exit::TempFail, format!("{lock} is still locked by another run after {waited}"))
+        .hint("run again later; --lock-timeout waits longer");
+    if cfg!(unix) { failure.hint(format!("to see which process holds it: lsof {lock}")) } else { failure }
+}

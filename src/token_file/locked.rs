@@ -1,0 +1,116 @@
+//! A token file whose lock this run holds, and the steps that draft and recovery have in common.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use crate::failure::{Exit, Failure};
+use crate::os::{self, Directory, retrying};
+use crate::secret::Secret;
+use crate::text::{Fault, reason};
+use crate::token_file::disk;
+use crate::token_file::hint::cannot_write;
+use crate::token_file::lock::Lock;
+use crate::token_file::path::TokenPath;
+use crate::token_set::{self, MAX_SIZE, TokenSet};
+
+pub struct LockedTokenFile {
+    pub path: TokenPath,
+    pub lock: Lock,
+}
+
+/// Why the token file can't be read as one.
+pub enum Unread {
+    Unreadable(io::Error),
+    NotATokenSet(Fault),
+}
+
+/// How a draft came to stand in TOKENS's place.
+pub enum Placed {
+    Renamed,
+    /// A mount point can't be renamed over.
+    Overwritten,
+    /// The same, and the draft is still there.
+    OverwrittenDraftLeft(io::Error),
+}
+
+/// Reads the token file as it stands.
+pub fn read(path: &TokenPath) -> Result<TokenSet, Unread> {
+    let bytes = disk::read_up_to(path.resolved(), MAX_SIZE + 1).map_err(Unread::Unreadable)?;
+    TokenSet::parse(&bytes).map_err(Unread::NotATokenSet)
+}
+
+impl Unread {
+    pub fn failure(&self, path: &TokenPath) -> Failure {
+        match self {
+            Self::Unreadable(error) => path.unreadable(error),
+            Self::NotATokenSet(fault) => {
+                let failure = path
+                    .failure(Exit::DataErr, format!("not a token file: {fault}"))
+                    .hint("it must be one JSON object with a refresh_token, such as a token response");
+                hint_of(fault).into_iter().fold(failure, Failure::hint)
+            }
+        }
+    }
+}
+
+fn hint_of(fault: &Fault) -> Option<&'static str> {
+    match fault.what {
+        token_set::MISSING => Some(
+            "a login brings a refresh_token only if its scope asks for one: extended at Docusign, offline_access elsewhere",
+        ),
+        token_set::TOO_LARGE => Some("remove members that nobody reads"),
+        _ => None,
+    }
+}
+
+impl LockedTokenFile {
+    /// The decisive read: under the lock.
+    pub fn read(&self) -> Result<TokenSet, Failure> {
+        read(&self.path).map_err(|unread| unread.failure(&self.path))
+    }
+
+    pub fn directory(&self) -> io::Result<Directory> {
+        Directory::open(self.path.directory())
+    }
+
+    /// Makes a file that is protected as TOKENS is, which has this metadata. Its name is on the disk before the
+    /// content is, which counts as saved from its own sync on; if that fails, it is as safe as this disk makes it.
+    pub fn create(&self, path: &Path, tokens: &Metadata, directory: &Directory, content: &[u8]) -> io::Result<File> {
+        let file = retrying(|| os::create_draft(path, self.path.resolved(), tokens))?;
+        os::copy_protection(self.path.resolved(), tokens, &file)?;
+        let _ = directory.sync_name(&file);
+        disk::write_durably(&file, content)?;
+        Ok(file)
+    }
+
+    /// Puts a complete draft, which has this content, in TOKENS's place.
+    pub fn replace(&self, draft: &Path, content: &Secret) -> io::Result<Placed> {
+        match disk::rename(draft, self.path.resolved()) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices) => {
+                self.lock.erase_note_durably()?;
+                self.overwrite(content)?;
+                Ok(disk::remove(draft).map_or_else(Placed::OverwrittenDraftLeft, |()| Placed::Overwritten))
+            }
+            renamed => renamed.map(|()| Placed::Renamed),
+        }
+    }
+
+    /// One write, with newlines up to the old length: whenever this dies, what stands there is the
+    /// old content or the new one, if need be with newlines behind it.
+    #[expect(clippy::disallowed_methods, reason = "stored in the token file")]
+    fn overwrite(&self, content: &Secret) -> io::Result<()> {
+        let mut tokens = OpenOptions::new().write(true).open(self.path.resolved())?;
+        let content = content.expose().as_bytes();
+        let mut padded = content.to_vec();
+        padded.resize(content.len().max(tokens.metadata()?.len().try_into().unwrap_or(0)), b'\n');
+        tokens.write_all(&padded)?;
+        disk::truncate_durably(&tokens, content.len())
+    }
+}
+
+/// A step before the request failed on this file.
+pub fn not_prepared(path: &Path, what: &str, error: &io::Error) -> Failure {
+    Failure::new(Exit::CantCreat, path.display().to_string(), format!("{what}: {}", reason(error)))
+        .hint(cannot_write(error, path))
+}

@@ -1,0 +1,144 @@
+//! Where a token file is, and the names that stand next to it.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::failure::{Exit, Failure};
+use crate::os::{self, retrying};
+use crate::text::reason;
+use crate::token_file::disk;
+use crate::token_file::leftover::Leftover;
+
+const LOCK: &str = ".lock";
+const DRAFT: &str = ".new";
+const SECOND_DRAFT: &str = ".new.again";
+/// Tokens, or what may be some, that no run touches.
+const RESCUE: &str = ".rescue-";
+/// A response without tokens that this program could read.
+const RESPONSE: &str = ".answer-";
+
+/// The path of a token file that can be replaced, as given and without links.
+pub struct TokenPath {
+    given: String,
+    resolved: PathBuf,
+}
+
+impl TokenPath {
+    /// Resolves symlinks, so that the file is replaced and the links stay.
+    pub fn find(given: &Path) -> Result<Self, Failure> {
+        let path = Self { given: given.display().to_string(), resolved: given.to_owned() };
+        if os::is_device(given) {
+            return Err(path.not_replaceable("is a device"));
+        }
+        let resolved = retrying(|| os::resolve(given)).map_err(|error| path.unresolved(&error))?;
+        let path = Self { resolved, ..path };
+        let metadata = retrying(|| fs::metadata(&path.resolved)).map_err(|error| path.unreadable(&error))?;
+        if metadata.is_dir() {
+            return Err(path.not_replaceable("is a directory"));
+        }
+        if !metadata.is_file() {
+            return Err(path.not_replaceable("is not a regular file"));
+        }
+        if os::has_hard_links(&path.resolved, &metadata) {
+            return Err(path.not_replaceable("has other hard links, which a replacement would cut off"));
+        }
+        Ok(path)
+    }
+
+    /// Fails where the file system takes the token file's name, but none of those that a failure or a
+    /// recovery needs: the longest suffix decides.
+    pub fn check_length(&self) -> Result<(), Failure> {
+        let longest = self.sibling(&format!("{RESCUE}{}", now()));
+        match retrying(|| fs::symlink_metadata(&longest)) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidFilename => {
+                let suffix = longest.as_os_str().len() - self.resolved.as_os_str().len();
+                let what = "the name is too long: no room for the names of the draft and of saved tokens";
+                Err(self.failure(Exit::CantCreat, what)
+                    .hint(format!("nothing was sent; give the token file a name, or a path, that is {suffix} bytes shorter than the limit")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub fn given(&self) -> &str {
+        &self.given
+    }
+
+    pub fn resolved(&self) -> &Path {
+        &self.resolved
+    }
+
+    pub fn directory(&self) -> &Path {
+        self.resolved.parent().unwrap_or(Path::new("/"))
+    }
+
+    pub fn lock(&self) -> PathBuf {
+        self.sibling(LOCK)
+    }
+
+    pub fn draft(&self) -> PathBuf {
+        self.sibling(DRAFT)
+    }
+
+    pub fn second_draft(&self) -> PathBuf {
+        self.sibling(SECOND_DRAFT)
+    }
+
+    /// A free name for tokens, or what may be some.
+    pub fn rescue(&self) -> PathBuf {
+        self.free_sibling(RESCUE)
+    }
+
+    /// A free name for a response.
+    pub fn response(&self) -> PathBuf {
+        self.free_sibling(RESPONSE)
+    }
+
+    fn free_sibling(&self, suffix: &str) -> PathBuf {
+        let mut candidates = (now()..).map(|seconds| self.sibling(&format!("{suffix}{seconds}")));
+        candidates.find(|path| !disk::exists(path)).unwrap_or_else(|| self.sibling(suffix))
+    }
+
+    /// A path in the same directory, with a suffix to the name.
+    fn sibling(&self, suffix: &str) -> PathBuf {
+        let mut name = OsString::from(&self.resolved);
+        name.push(suffix);
+        name.into()
+    }
+
+    /// A failure about the token file, which is called as the user calls it.
+    pub fn failure(&self, exit: Exit, what: impl Into<String>) -> Failure {
+        Failure::new(exit, &self.given, what)
+    }
+
+    pub fn unreadable(&self, error: &io::Error) -> Failure {
+        self.failure(Exit::NoInput, format!("cannot read the token file: {}", reason(error))).hint(match error.kind() {
+            io::ErrorKind::PermissionDenied => "run as a user who may read it",
+            _ => {
+                "pass the token file as an argument or set DOCUSIGN_TOKEN_FILE; to create one, see \"The first token\" in \
+                 the README"
+            }
+        })
+    }
+
+    fn unresolved(&self, error: &io::Error) -> Failure {
+        match Leftover::at(&self.draft()) {
+            Ok(Leftover::Complete(_)) if error.kind() == io::ErrorKind::NotFound => self
+                .failure(Exit::NoInput, "the token file is missing, but an interrupted run left a complete draft")
+                .hint(format!("to use it, rename {} to {}", self.draft().display(), self.given)),
+            _ => self.unreadable(error),
+        }
+    }
+
+    fn not_replaceable(&self, what: &str) -> Failure {
+        self.failure(Exit::NoInput, format!("cannot be used as the token file: it {what}"))
+            .hint("use a regular file: each run replaces it as a whole")
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
+}

@@ -1,0 +1,169 @@
+//! What is to become of the drafts of an interrupted run. This decides, and changes nothing.
+//!
+//! Three things count: what the drafts hold, whether TOKENS still holds the refresh token of which the lock
+//! file keeps a fingerprint, and whether TOKENS has the draft's tokens already. No clock has a say in this.
+
+use std::io;
+use std::path::Path;
+
+use crate::failure::Failure;
+use crate::token_file::leftover::{Complete, Leftover};
+use crate::token_file::lock::{Fingerprint, Note};
+use crate::token_file::locked::{LockedTokenFile, Unread, not_prepared, read};
+use crate::token_set::TokenSet;
+
+/// What is to be done about an interrupted run.
+pub struct Plan {
+    /// What becomes of the second draft, then of the first one.
+    pub second: Step,
+    pub first: Step,
+    /// Whether there is a note to erase, and names to sync.
+    pub is_interrupted: bool,
+}
+
+/// What becomes of one draft.
+pub enum Step {
+    Nothing,
+    /// It is blank.
+    Remove,
+    /// TOKENS has its tokens.
+    RemoveCopy,
+    /// The machine went down while it was written, before there was a refresh token in it; or the other draft
+    /// has what it is a part of.
+    RemovePart,
+    /// The second draft takes the first one's place.
+    BecomeFirst,
+    /// Nobody knows of what it is a part.
+    SavePart,
+    SaveResponse,
+    /// TOKENS holds another login.
+    SetAside(Complete),
+    Promote(Complete),
+    /// The same with what was salvaged from a part.
+    Salvage(Complete),
+    /// The same; what TOKENS says, which is not a token file, is saved before.
+    Replace(Complete),
+}
+
+impl LockedTokenFile {
+    /// Decides what is to be done about an interrupted run. Changes nothing.
+    pub fn examine(&self) -> Result<Plan, Failure> {
+        let lock = self.path.lock();
+        let note = self.lock.note().map_err(|error| not_prepared(&lock, "cannot read the lock file", &error))?;
+        let step = |path: &Path| {
+            let leftover = Leftover::at(path);
+            let failed = |error| not_prepared(path, "cannot read the draft of an interrupted run", &error);
+            self.step_for(leftover.map_err(failed)?, &note)
+        };
+        let (second, first) = match (step(&self.path.second_draft())?, step(&self.path.draft())?) {
+            (Step::Salvage(whole), Step::Nothing | Step::Remove | Step::RemovePart) => {
+                (Step::BecomeFirst, Step::Salvage(whole))
+            }
+            (Step::Salvage(_), first) => (Step::RemovePart, first),
+            (
+                second @ (Step::Nothing | Step::Remove | Step::RemovePart | Step::SavePart | Step::SaveResponse),
+                first,
+            ) => (second, first),
+            // The second draft, once complete, holds what the first one was to hold.
+            (second, _) => (Step::BecomeFirst, second),
+        };
+        Ok(Plan { second, first, is_interrupted: note != Note::Nothing })
+    }
+
+    fn step_for(&self, draft: Leftover, note: &Note) -> Result<Step, Failure> {
+        match draft {
+            Leftover::Nothing => Ok(Step::Nothing),
+            Leftover::Blank => Ok(Step::Remove),
+            _ if *note == Note::Response => Ok(Step::SaveResponse),
+            Leftover::Partial(part) => Ok(self.step_for_part(&part, note)),
+            Leftover::Complete(draft) => self.step_for_complete(draft, note),
+        }
+    }
+
+    /// A part that lies there with the note that its run made was being written when the machine went down: a
+    /// run that comes to its end gives it a name of its own.
+    fn step_for_part(&self, part: &[u8], note: &Note) -> Step {
+        match read(&self.path) {
+            Ok(stored) if note.is_about(&stored) => match stored.salvaged(part) {
+                Some(salvaged) => Step::Salvage(salvaged.into()),
+                None => Step::RemovePart,
+            },
+            _ => Step::SavePart,
+        }
+    }
+
+    fn step_for_complete(&self, draft: Complete, note: &Note) -> Result<Step, Failure> {
+        match read(&self.path) {
+            Ok(stored) if stored.has_tokens_of(&draft.tokens) => Ok(Step::RemoveCopy),
+            Ok(stored) if *note != Note::Nothing && !note.is_about(&stored) => Ok(Step::SetAside(draft)),
+            Err(Unread::NotATokenSet(_)) if *note != Note::Nothing => Ok(Step::Replace(draft)),
+            Err(Unread::Unreadable(error)) if error.kind() != io::ErrorKind::NotFound => {
+                Err(self.path.unreadable(&error))
+            }
+            _ => Ok(Step::Promote(draft)),
+        }
+    }
+}
+
+impl Note {
+    /// Whether the interrupted run sent the refresh token that is stored.
+    fn is_about(&self, stored: &TokenSet) -> bool {
+        matches!(self, Self::Replaces(fingerprint) if *fingerprint == Fingerprint::of(stored.refresh_token()))
+    }
+}
+
+impl Plan {
+    pub fn is_void(&self) -> bool {
+        !self.has_drafts() && !self.is_interrupted
+    }
+
+    /// Whether a name is taken that a draft of this run would need.
+    pub fn has_drafts(&self) -> bool {
+        !matches!((&self.second, &self.first), (Step::Nothing, Step::Nothing))
+    }
+
+    /// The token set that TOKENS holds once this plan is carried out, if that changes it.
+    pub fn promoted(self) -> Option<TokenSet> {
+        match self.first {
+            Step::Promote(draft) | Step::Salvage(draft) | Step::Replace(draft) => Some(draft.tokens),
+            _ => None,
+        }
+    }
+
+    /// What a run would tell, a line each.
+    pub fn lines(&self) -> Vec<&'static str> {
+        [&self.second, &self.first].into_iter().filter_map(Step::line).collect()
+    }
+}
+
+impl Step {
+    fn line(&self) -> Option<&'static str> {
+        match self {
+            Self::Nothing | Self::Remove | Self::RemoveCopy | Self::BecomeFirst => None,
+            Self::RemovePart => Some("would remove an incomplete draft of an interrupted run"),
+            Self::SavePart => Some("would save an incomplete draft of an interrupted run"),
+            Self::SaveResponse => Some("would save a response that an interrupted run could not read"),
+            Self::SetAside(_) => {
+                Some("would save the tokens of an interrupted run; the token file holds another login and stays")
+            }
+            Self::Promote(_) => Some("would recover the tokens of an interrupted run"),
+            Self::Salvage(_) => Some("would recover the tokens of an interrupted run from an incomplete draft"),
+            Self::Replace(_) => {
+                Some("would recover the tokens of an interrupted run, and save what is there: it is not a token file")
+            }
+        }
+    }
+
+    /// What failed where this step fails.
+    pub fn failure(&self) -> &'static str {
+        match self {
+            Self::Nothing | Self::Remove | Self::RemoveCopy | Self::RemovePart => {
+                "cannot remove the draft of an interrupted run"
+            }
+            Self::BecomeFirst => "cannot rename the second draft of an interrupted run",
+            Self::SavePart | Self::SaveResponse | Self::SetAside(_) => "cannot save the draft of an interrupted run",
+            Self::Promote(_) | Self::Salvage(_) => "cannot recover the draft of an interrupted run",
+            Self::Replace(_) => "cannot save the token file's content, or recover the draft of an interrupted run",
+        }
+    }
+}
