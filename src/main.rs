@@ -71,6 +71,7 @@ fn run() -> Result<(), Failure> {
 }
 
 fn refresh(arguments: Arguments) -> Result<(), Failure> {
+    os::random::require()?;
     let verbosity = arguments.verbosity.unwrap_or_default();
     let (settings, network) = config::settle(arguments)?;
     let console = Console::new(verbosity, &settings.token_file);

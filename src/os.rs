@@ -2,10 +2,12 @@
 //! makes a name durable, what can't be replaced, which signals wait. All `unsafe` code is here.
 //!
 //! `unix` and `windows` offer the same functions; what only Linux knows is in `linux`, and `elsewhere`
-//! stands in for it. `local_time` tells this machine's time zone, `names` the addresses of a host.
+//! stands in for it. `local_time` tells this machine's time zone, `names` the addresses of a host, `random`
+//! whether there are random numbers.
 
 pub mod local_time;
 pub mod names;
+pub mod random;
 mod retry;
 #[cfg_attr(unix, path = "os/signals_unix.rs")]
 #[cfg_attr(windows, path = "os/signals_windows.rs")]

@@ -29,6 +29,7 @@ use ureq::unversioned::transport::NextTimeout;
 use super::attempt::{Attempt, Stage};
 use crate::journal::Journal;
 use crate::os::names::{self, Family, Unresolved};
+use crate::text::reason;
 
 /// How long the questions of one wave are alone, or of a short time a quarter.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -168,16 +169,20 @@ impl LookUp {
 
     /// Asks in a thread of its own. One that hangs ends with the process.
     fn ask(&self, question: Question, wave: usize, sender: &Sender<Findings>) {
-        let (look_up, sender) = (self.clone(), sender.clone());
         self.journal.step(format_args!("looking up {}", self.label(question)));
-        thread::spawn(move || {
+        let (look_up, from_thread) = (self.clone(), sender.clone());
+        let thread = thread::Builder::new().spawn(move || {
             let findings = look_up.find(question);
             if let Err(why) = &findings {
                 look_up.journal.step(format_args!("looked up {}: {why}", look_up.label(question)));
             }
             // By now another question may have been successful.
-            let _ = sender.send((wave, findings));
+            let _ = from_thread.send((wave, findings));
         });
+        if let Err(why) = thread {
+            let why = Unresolved::Other(format!("no thread can be started for it: {}", reason(&why)));
+            let _ = sender.send((wave, Err(why)));
+        }
     }
 
     fn find(&self, question: Question) -> Result<Vec<SocketAddr>, Unresolved> {

@@ -9,6 +9,8 @@
 
 use crate::canary;
 use crate::kit::{self, CLIENT_ID, CLIENT_SECRET, TOKEN_FILE, Workspace};
+#[cfg(target_os = "linux")]
+use crate::seccomp;
 use crate::token_server::{Rotation, Script, TokenServer};
 use crate::tools;
 use std::fs::{self, File, Permissions};
@@ -172,6 +174,57 @@ fn a_name_that_nobody_knows_ends_the_run_in_time() {
     );
     assert!(elapsed < Duration::from_secs(5), "it took {elapsed:?}");
     assert_eq!(root.workspace.read("tokens/docusign.json"), root.workspace.given()["tokens/docusign.json"]);
+}
+
+/// A device of /dev, made as the kernel's documentation has it (admin-guide/devices.txt).
+#[cfg(target_os = "linux")]
+fn make_device(root: &BareRoot, name: &str) {
+    let minor = if name == "random" { "8" } else { "9" };
+    fs::create_dir_all(root.path("dev")).expect("make /dev");
+    let made = Command::new("/bin/mknod")
+        .args(["-m", "444"])
+        .arg(root.path("dev").join(name))
+        .args(["c", "1", minor])
+        .status()
+        .expect("start mknod");
+    assert!(made.success(), "mknod {name}: {made}");
+}
+
+/// Linux before 3.17 has no getrandom. There the random numbers for TLS come from a device, and the kernel says by
+/// another one when it has gathered enough. Without either one nothing is begun.
+#[cfg(target_os = "linux")]
+#[test]
+fn random_numbers_of_an_old_kernel_take_two_devices() {
+    let getrandom = u32::try_from(libc::SYS_getrandom).expect("the number of a call");
+    let cases: [(&[&str], Option<&str>); 4] = [
+        (&[], Some("/dev/urandom")),
+        (&["random"], Some("/dev/urandom")),
+        (&["urandom"], Some("/dev/random")),
+        (&["urandom", "random"], None),
+    ];
+    for (devices, missing) in cases {
+        let Some(root) = BareRoot::new("bare-root-random") else { return };
+        for device in devices {
+            make_device(&root, device);
+        }
+        let mut command = root.command_as(0, "127.0.0.1", &[]);
+        seccomp::without(&[getrandom..=getrandom], &mut command);
+        let output = command.output().expect("start chroot");
+        let Some(missing) = missing else {
+            root.expect_refreshed(&output);
+            continue;
+        };
+        expect_exit(&output, 78);
+        let message = String::from_utf8_lossy(&output.stderr);
+        let wanted = [
+            format!("docusign-refresh: {missing}: no random numbers: the kernel offers no getrandom, and this device"),
+            format!("hint: nothing was sent; make it in this root directory, as root: mknod -m 444 {missing} c 1 "),
+        ];
+        assert!(wanted.iter().all(|line| message.contains(line)), "{message}");
+        let left: Vec<_> = fs::read_dir(root.path("tokens")).expect("list the tokens").collect();
+        assert_eq!(left.len(), 1, "no lock and no draft: {left:?}");
+        assert_eq!(root.server.finish().connections, 0);
+    }
 }
 
 /// The program in a workspace, its streams and its user chosen by the test.

@@ -52,9 +52,9 @@ mod machine;
 #[cfg(unix)]
 mod manual;
 mod meanwhile;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod name_server;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod names;
 #[cfg(unix)]
 mod namespace;
@@ -79,6 +79,8 @@ mod retries;
 #[cfg(target_os = "linux")]
 mod scene;
 mod scheduled_task;
+#[cfg(target_os = "linux")]
+mod seccomp;
 #[cfg(target_os = "linux")]
 mod strace;
 #[cfg(unix)]

@@ -10,6 +10,8 @@ use crate::name_server::{
     A, AAAA, Data, FORMERR, NOTIMP, NXDOMAIN, NameServer, Over, Question, REFUSED, Response, Rule, SERVFAIL,
 };
 use crate::namespace;
+use crate::needs::Need;
+use crate::strace::{self, Injection};
 use crate::token_server::{Leaf, PATH, Record, Script, Terms, TokenServer};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::thread;
@@ -424,4 +426,25 @@ fn a_proxy_s_name_is_looked_up_alike() {
     assert_eq!(record.connections, 0);
     let wanted = "the proxy http://proxy.corp.example:3128: cannot look up proxy.corp.example: there is no such name";
     assert!(outcome.stderr().contains(wanted), "{}", outcome.report(&[]));
+}
+
+/// As in a container with few processes left (`pids.max`): a look-up takes a thread, since it may hang.
+#[test]
+fn a_thread_that_cannot_be_started_is_told() {
+    if !Need::Strace.is_met() {
+        return;
+    }
+    let workspace = Workspace::after_login("no-thread");
+    let server = kit::serve(Script::always(kit::rotation().step()));
+    let calls = ["clone", "clone3"].map(|call| Injection::fail_from(call, 1, "EAGAIN"));
+    let outcome = workspace
+        .program()
+        .refreshing_at(&server)
+        .args(["--timeout", "1s"])
+        .under(strace::words(&workspace.beside("trace"), &calls))
+        .run()
+        .expect_exit(75);
+    let wanted = "cannot look up localhost: no thread can be started for it: resource temporarily unavailable";
+    assert!(outcome.stderr().contains(wanted), "{}", outcome.report(&[]));
+    assert_eq!(server.finish().connections, 0);
 }
