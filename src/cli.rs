@@ -8,8 +8,8 @@ use std::ffi::OsString;
 use lexopt::Arg::{Long, Short, Value};
 
 use crate::config::{
-    Arguments, AuthMethod, Print, Run, Verbosity, parse_duration, parse_parameter, parse_text, parse_timeout,
-    read_value,
+    Arguments, AuthMethod, Print, Run, Verbosity, parse_client_id, parse_duration, parse_header, parse_parameter,
+    parse_text, parse_timeout, read_value,
 };
 use crate::endpoint::{Environment, TokenEndpoint};
 use crate::failure::{EXITS, Failure};
@@ -58,13 +58,14 @@ fn take(typed: &mut Arguments, option: &str, parser: &mut lexopt::Parser) -> Res
         "--token-endpoint" => {
             once(option, &mut typed.token_endpoint, read_value(option, &value()?, TokenEndpoint::parse)?)
         }
-        "--client-id" => once(option, &mut typed.client_id, read_value(option, &value()?, parse_text)?),
+        "--client-id" => once(option, &mut typed.client_id, read_value(option, &value()?, parse_client_id)?),
         "--client-secret-file" => once(option, &mut typed.client_secret_file, value()?.into()),
         "--client-auth" => once(option, &mut typed.client_auth, read_value(option, &value()?, AuthMethod::parse)?),
         "--param" => {
             typed.params.push(read_value(option, &value()?, parse_parameter)?);
             Ok(())
         }
+        "--header" => add_header(typed, option, read_value(option, &value()?, parse_header)?),
         "--min-ttl" => once(option, &mut typed.min_ttl, read_value(option, &value()?, parse_duration)?),
         "--print" => once(option, &mut typed.print, read_value(option, &value()?, Print::parse)?),
         "--timeout" => once(option, &mut typed.timeout, read_value(option, &value()?, parse_timeout)?),
@@ -84,6 +85,17 @@ fn take(typed: &mut Arguments, option: &str, parser: &mut lexopt::Parser) -> Res
         )),
         _ => Err(Failure::usage(option, "no such option", SEE_HELP)),
     }
+}
+
+/// A field may come more than once, but not the one that replaces the program's own.
+fn add_header(typed: &mut Arguments, option: &str, header: (String, String)) -> Result<(), Failure> {
+    const REPLACED: &str = "User-Agent";
+    let is_it = |name: &str| name.eq_ignore_ascii_case(REPLACED);
+    if is_it(&header.0) && typed.headers.iter().any(|(name, _)| is_it(name)) {
+        return Err(Failure::usage(option, "User-Agent given twice", "give it once"));
+    }
+    typed.headers.push(header);
+    Ok(())
 }
 
 /// Twice the same is harmless here: `-vv` is a habit.
@@ -168,6 +180,11 @@ mod tests {
             "--quiet=canary",
             "canary canary",
             "--param canary",
+            "--header canary",
+            "--header Authorization:canary",
+            "--header X:canary\n",
+            "--header User-Agent:a --header user-agent:canary",
+            "--client-id canary\n",
             "--environment canary",
             "--min-ttl canary",
             "--timeout 0",

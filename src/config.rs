@@ -5,8 +5,11 @@
 //! nothing is written.
 
 mod arguments;
+mod client_id;
 mod environment;
 mod files;
+mod foreign_format;
+mod header;
 mod pem;
 mod proxy;
 mod secret;
@@ -24,8 +27,10 @@ use crate::secret::Secret;
 pub use arguments::{
     Arguments, AuthMethod, Print, Run, Verbosity, parse_duration, parse_parameter, parse_text, parse_timeout,
 };
+pub use client_id::parse as parse_client_id;
 pub use environment::read_value;
 use environment::{option_or_variable, variable};
+pub use header::parse as parse_header;
 use secret::{SourcedSecret, client_secret};
 
 /// What this run is to do.
@@ -34,6 +39,8 @@ pub struct Settings {
     pub token_file: PathBuf,
     pub endpoint: TokenEndpoint,
     pub client: Client,
+    /// What about client id and secret was hardly meant, such as a blank at the end.
+    pub client_oddities: Vec<String>,
     pub parameters: Vec<(String, String)>,
     pub min_ttl: Option<Duration>,
     pub print: Option<Print>,
@@ -41,6 +48,8 @@ pub struct Settings {
     pub lock_timeout: Duration,
     pub replay: Replay,
     pub run: Run,
+    /// Header fields of the user's own.
+    pub headers: Vec<(String, String)>,
 }
 
 /// Settles what was typed and what this process was started with. The network part is for the
@@ -50,15 +59,18 @@ pub fn settle(typed: Arguments) -> Result<(Settings, Network), Failure> {
     let min_ttl = option_or_variable(typed.min_ttl, "DOCUSIGN_MIN_TTL", parse_duration)?;
     let timeout = option_or_variable(typed.timeout, "DOCUSIGN_TIMEOUT", parse_timeout)?;
     let method = option_or_variable(typed.client_auth, "DOCUSIGN_CLIENT_AUTH", AuthMethod::parse)?;
-    let id = option_or_variable(typed.client_id, "DOCUSIGN_CLIENT_ID", parse_text)?.ok_or_else(missing_client_id)?;
+    let id = option_or_variable(typed.client_id, "DOCUSIGN_CLIENT_ID", client_id::parse)?;
+    let id = id.ok_or_else(missing_client_id)?;
     let secret = client_secret(typed.client_secret_file)?;
     let network = Network {
         proxy: proxy(typed.proxy, &endpoint)?,
         roots: pem::roots(typed.ca_file)?,
         identity: pem::identity(typed.client_cert, typed.client_key)?,
+        headers: typed.headers.clone(),
     };
     let settings = Settings {
         token_file: token_file(typed.token_file),
+        client_oddities: client_oddities(&id, secret.as_ref()),
         client: Client { id, authentication: authentication(method, secret)? },
         endpoint,
         parameters: typed.params,
@@ -68,6 +80,7 @@ pub fn settle(typed: Arguments) -> Result<(Settings, Network), Failure> {
         lock_timeout: typed.lock_timeout.unwrap_or(Duration::from_secs(60)),
         replay: typed.replay.unwrap_or(Replay::Prompt),
         run: typed.run.unwrap_or(Run::Real),
+        headers: typed.headers,
     };
     Ok((settings, network))
 }
@@ -81,6 +94,13 @@ pub fn token_file(option: Option<PathBuf>) -> PathBuf {
 fn missing_client_id() -> Failure {
     let what = "required: the OAuth client id (Docusign: the integration key)";
     Failure::usage("--client-id", what, "give it with --client-id ID, or set DOCUSIGN_CLIENT_ID")
+}
+
+#[expect(clippy::disallowed_methods, reason = "only its first and last characters are looked at")]
+fn client_oddities(id: &str, secret: Option<&SourcedSecret>) -> Vec<String> {
+    let of_id = client_id::oddity(id).map(|oddity| format!("the client id {oddity}"));
+    let of_secret = secret.and_then(|sourced| client_id::oddity(sourced.secret.expose()));
+    of_id.into_iter().chain(of_secret.map(|oddity| format!("the client secret {oddity}"))).collect()
 }
 
 /// An option of one level and its rival: one of them, or the variables' word, or the demo.

@@ -45,6 +45,7 @@ pub fn run(settings: &Settings, network: Network, console: &Console) -> Result<E
         return Ok(Ending { outcome, stored });
     }
 
+    warn_of_client(settings, console);
     let draft = locked.draft(&stored, LARGEST_BODY)?;
     journal.step(format_args!("the draft is in place"));
     let request = RefreshRequest::new(&settings.client, stored.refresh_token(), &settings.parameters);
@@ -102,9 +103,18 @@ fn rehearse(
         drop(locked.draft(&stored, LARGEST_BODY)?);
         console.journal().step(format_args!("the draft is in place"));
     }
+    warn_of_client(settings, console);
     let request = RefreshRequest::new(&settings.client, stored.refresh_token(), &settings.parameters);
-    let request = [vec![format!("POST {}", settings.endpoint)], request.masked()].concat();
+    let post = [format!("POST {}", settings.endpoint)].into_iter();
+    let headers = settings.headers.iter().map(|(name, value)| format!("{name}: {value}"));
+    let request = post.chain(headers).chain(request.masked()).collect();
     Ok(Ending { outcome: Outcome::DryRun { request }, stored })
+}
+
+fn warn_of_client(settings: &Settings, console: &Console) {
+    for oddity in &settings.client_oddities {
+        console.warn(format_args!("{oddity}; it is sent as it is"));
+    }
 }
 
 /// How the run ends if it needs no request: another run has refreshed since `seen`, or the access token lives

@@ -80,6 +80,10 @@ fn configuration_hints(settings: &Settings, error: &ErrorResponse) -> Vec<String
         _ => ("check --token-endpoint, --client-id and --param; --verbose shows each step", false),
     };
     let mut hints = vec![hint.to_owned()];
+    if is_about_client {
+        let odd = |oddity| format!("{oddity}, which may be why; store it without");
+        hints.extend(settings.client_oddities.iter().map(odd));
+    }
     if is_about_client && settings.endpoint.docusign().is_some() {
         hints.push("Docusign says so, too, when key and secret are swapped, or of the other --environment".to_owned());
     }

@@ -70,6 +70,8 @@ pub struct Network {
     pub roots: Roots,
     /// For mutual TLS.
     pub identity: Option<Identity>,
+    /// Header fields of the user's own; `User-Agent` replaces ours.
+    pub headers: Vec<(String, String)>,
 }
 
 /// Until when an attempt may take which step.
@@ -230,6 +232,9 @@ impl HttpClient {
         let remaining = times.answer_by.saturating_duration_since(Instant::now());
         let agent = ureq::Agent::with_parts(self.config(remaining), attempt.chain(), attempt.resolver());
         let mut request = agent.post(&self.uri).content_type("application/x-www-form-urlencoded");
+        for (name, value) in &self.network.headers {
+            request = request.header(name, value);
+        }
         if let Some(authorization) = authorization {
             request = request.header("Authorization", authorization.expose());
         }

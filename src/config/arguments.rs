@@ -21,6 +21,8 @@ pub struct Arguments {
     pub client_auth: Option<AuthMethod>,
     /// Further form fields, in order.
     pub params: Vec<(String, String)>,
+    /// Further header fields, in order.
+    pub headers: Vec<(String, String)>,
     pub min_ttl: Option<Duration>,
     pub print: Option<Print>,
     pub timeout: Option<Duration>,

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::environment::variable;
 use super::files::read_at_most;
+use super::foreign_format;
 use crate::failure::Failure;
 use crate::http::{Identity, IdentityFault, Roots};
+use crate::text;
 
 /// In bytes: a bundle of all public roots is a quarter of a megabyte.
 const MAX_PEM: usize = 16 << 20;
@@ -20,8 +22,9 @@ pub fn roots(option: Option<PathBuf>) -> Result<Roots, Failure> {
         return Ok(Roots::BuiltIn);
     };
     let pem = read(&path, "the CA file")?;
-    Roots::from_pem(&pem)
-        .ok_or_else(|| Failure::unusable(&path, "the CA file", "no PEM certificate in it", CERTIFICATE_HINT))
+    Roots::from_pem(&pem).ok_or_else(|| {
+        unusable(&path, "the CA file", &pem, Lack { what: "no PEM certificate in it", hint: CERTIFICATE_HINT })
+    })
 }
 
 /// The certificate and key for mutual TLS; without a key file of its own, the key is in the certificate's.
@@ -33,12 +36,13 @@ pub fn identity(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Op
         (None, Some(_)) => return Err(Failure::usage("--client-key", "given without --client-cert", "give both")),
         (Some(certificate), key) => (certificate.clone(), key.unwrap_or(certificate)),
     };
-    match Identity::from_pem(&read(&certificate, CERTIFICATE)?, &read(&key, KEY)?) {
+    let (certificate_pem, key_pem) = (read(&certificate, CERTIFICATE)?, read(&key, KEY)?);
+    match Identity::from_pem(&certificate_pem, &key_pem) {
         Ok(identity) => Ok(Some(identity)),
         Err(IdentityFault::Certificate(why)) => {
-            Err(Failure::unusable(&certificate, CERTIFICATE, why, CERTIFICATE_HINT))
+            Err(unusable(&certificate, CERTIFICATE, &certificate_pem, Lack { what: why, hint: CERTIFICATE_HINT }))
         }
-        Err(IdentityFault::Key(why)) => Err(Failure::unusable(&key, KEY, why, KEY_HINT)),
+        Err(IdentityFault::Key(why)) => Err(unusable(&key, KEY, &key_pem, Lack { what: why, hint: KEY_HINT })),
         Err(IdentityFault::KeyDoesNotFit) => Err(Failure::configuration(
             &key.display().to_string(),
             "the client key does not fit the client certificate",
@@ -47,7 +51,31 @@ pub fn identity(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Op
     }
 }
 
+/// What a file lacks, if it is not of a format that is known to be another one.
+struct Lack {
+    what: &'static str,
+    hint: &'static str,
+}
+
+fn unusable(path: &Path, role: &str, bytes: &[u8], lack: Lack) -> Failure {
+    match foreign_format::of(bytes) {
+        Some(format) => Failure::unusable(
+            path,
+            role,
+            &format!("it is {}", format.what),
+            &format!("convert it: {}", format.command(path)),
+        ),
+        None => Failure::unusable(path, role, lack.what, lack.hint),
+    }
+}
+
+/// Reads a file that should be PEM. PowerShell and Notepad write UTF-16 and byte order marks, which hide the
+/// first certificate.
 fn read(path: &Path, role: &str) -> Result<Vec<u8>, Failure> {
-    let bytes = File::open(path).and_then(|file| read_at_most(file, MAX_PEM));
-    bytes.map_err(|error| Failure::unreadable(path, role, &error))
+    let read = File::open(path).and_then(|file| read_at_most(file, MAX_PEM));
+    let bytes = read.map_err(|error| Failure::unreadable(path, role, &error))?;
+    if !matches!(bytes.first(), Some(0xEF | 0xFE | 0xFF)) {
+        return Ok(bytes);
+    }
+    Ok(text::decode(&bytes).map_or(bytes, String::into_bytes))
 }

@@ -32,8 +32,8 @@ pub fn choose(
     VARIABLES.into_iter().find_map(|name| Some((name, Secret::new(variable(name)?))))
 }
 
-/// NO_PROXY as curl before 7.86 reads it: names with all below them, a leading dot or `*.` allowed,
-/// addresses, but no ranges of them, each with or without a port, and `*`.
+/// NO_PROXY as curl reads it: names with all below them, a leading dot or `*.` allowed, addresses and ranges of
+/// them (`10.0.0.0/8`), each but the ranges with or without a port, and `*`. Names are not looked up for this.
 fn is_exempt(list: &str, host: &str, port: u16) -> bool {
     list.split([',', ' ']).map(str::trim).filter(|entry| !entry.is_empty()).any(|entry| {
         let (pattern, its_port) = match entry.rsplit_once(':') {
@@ -49,7 +49,10 @@ fn is_exempt(list: &str, host: &str, port: u16) -> bool {
 fn is_below(host: &str, pattern: &str) -> bool {
     let bare = |text: &str| text.trim_matches(['[', ']']).to_ascii_lowercase();
     if let Ok(address) = bare(host).parse::<IpAddr>() {
-        return bare(pattern).parse() == Ok(address);
+        return match pattern.split_once('/') {
+            Some((network, length)) => is_within(address, &bare(network), length).unwrap_or(false),
+            None => bare(pattern).parse() == Ok(address),
+        };
     }
     let pattern = bare(pattern);
     let name = pattern.trim_start_matches('*').trim_start_matches('.').trim_end_matches('.');
@@ -57,6 +60,19 @@ fn is_below(host: &str, pattern: &str) -> bool {
         Some(rest) => !name.is_empty() && (rest.is_empty() || rest.ends_with('.')),
         None => false,
     }
+}
+
+/// Whether an address begins with as many bits of the network's (RFC 4632). None if that is not a range.
+fn is_within(address: IpAddr, network: &str, length: &str) -> Option<bool> {
+    let (network, length): (IpAddr, u32) = (network.parse().ok()?, length.parse().ok()?);
+    let (one, other, width) = match (address.to_canonical(), network) {
+        (IpAddr::V4(address), IpAddr::V4(network)) => (address.to_bits().into(), network.to_bits().into(), 32),
+        (IpAddr::V6(address), IpAddr::V6(network)) => (address.to_bits(), network.to_bits(), 128),
+        _ => return None,
+    };
+    let rest = u32::checked_sub(width, length)?;
+    let head = |bits: u128| bits.checked_shr(rest).unwrap_or(0);
+    Some(head(one) == head(other))
 }
 
 #[cfg(test)]
@@ -79,6 +95,26 @@ mod tests {
             ("::1", "[::1]", 443, true),
             ("[::1]:443", "[::1]", 443, true),
             ("[::1]:80", "[::1]", 443, false),
+            ("10.0.0.0/8", "10.1.2.3", 443, true),
+            ("10.0.0.0/8", "11.1.2.3", 443, false),
+            ("192.168.1.77/25", "192.168.1.126", 443, true),
+            ("192.168.1.77/25", "192.168.1.128", 443, false),
+            ("10.1.2.3/32", "10.1.2.3", 443, true),
+            ("10.1.2.3/32", "10.1.2.2", 443, false),
+            ("0.0.0.0/0", "10.1.2.3", 443, true),
+            ("0.0.0.0/0", "[::1]", 443, false),
+            ("::/0", "[fd00::1]", 443, true),
+            ("fd00::/8", "[fd12:3456::1]", 443, true),
+            ("fd00::/8", "[fe80::1]", 443, false),
+            ("[fd00::]/8", "[fd12:3456::1]", 443, true),
+            ("::1/128", "[::1]", 443, true),
+            ("2001:db8::/33", "[2001:db8:8000::1]", 443, false),
+            ("10.0.0.0/8", "[::ffff:10.1.2.3]", 443, true),
+            ("10.0.0.0/33", "10.0.0.0", 443, false),
+            ("10.0.0.0/", "10.0.0.0", 443, false),
+            ("10.0.0.0/-1", "10.0.0.0", 443, false),
+            ("10.0.0.0/8", "example.org", 443, false),
+            ("example.org,172.16.0.0/12 127.0.0.0/8", "127.0.0.1", 443, true),
             ("", "example.org", 443, false),
             (",,", "example.org", 443, false),
         ] {

@@ -13,7 +13,7 @@ _docusign_refresh() {
         --environment) words='demo production' ;;
         --client-auth) words='client_secret_basic client_secret_basic_raw client_secret_post none' ;;
         --print) words='access-token refresh-token header tokens status' ;;
-        --token-endpoint | --param | --client-id | --min-ttl | --timeout | --lock-timeout | --proxy) ;;
+        --token-endpoint | --param | --header | --client-id | --min-ttl | --timeout | --lock-timeout | --proxy) ;;
         --client-secret-file | --client-cert | --client-key | --ca-file)
             mapfile -t COMPREPLY < <(compgen -f -- "$word")
             return
@@ -23,8 +23,8 @@ _docusign_refresh() {
                 mapfile -t COMPREPLY < <(compgen -f -- "$word")
                 return
             fi
-            words='--environment --token-endpoint --param --client-id --client-secret-file --client-auth
-                --client-cert --client-key --min-ttl --timeout --lock-timeout --no-replay --dry-run
+            words='--environment --token-endpoint --param --header --client-id --client-secret-file
+                --client-auth --client-cert --client-key --min-ttl --timeout --lock-timeout --no-replay --dry-run
                 --ca-file --proxy --print --quiet --verbose --help --version -q -v -h -V'
             ;;
     esac

@@ -344,7 +344,7 @@ fn judge_requests(case: &Case, record: &Record, script: &Script, values: &Values
     };
     for (number, request) in record.requests.iter().enumerate() {
         for line in WANTED_OF_ALL {
-            if !holds(line, request) {
+            if !holds(line, request) && !is_wanted_otherwise(case, line) {
                 fault(number, line);
             }
         }
@@ -376,6 +376,13 @@ const WANTED_OF_ALL: [&str; 8] = [
     "no Cookie",
     "no Expect",
 ];
+
+/// Whether the case wants another value of the same field.
+fn is_wanted_otherwise(case: &Case, line: &str) -> bool {
+    let name = line.split_inclusive(": ").next().filter(|name| name.ends_with(": "));
+    let is_other = |name| case.wanted_requests.iter().any(|wanted| wanted.lines().any(|line| line.starts_with(name)));
+    name.is_some_and(is_other)
+}
 
 /// Whether one line of a `request` section is true of this request.
 fn holds(line: &str, request: &Request) -> bool {

@@ -15,6 +15,7 @@ use crate::tools;
 use rcgen::KeyPair;
 use std::fs;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 fn serve(protection: Protection) -> TokenServer {
@@ -170,6 +171,68 @@ fn a_ca_file_that_is_none_is_refused_by_name() {
         );
         assert_eq!(server.finish().connections, 0);
     }
+}
+
+/// Notepad's and PowerShell's marks stand before the first certificate.
+#[test]
+fn a_ca_file_may_begin_with_a_byte_order_mark() {
+    let pem = kit::authority().pem();
+    let utf_16 = |unit: fn(u16) -> [u8; 2]| format!("\u{FEFF}{pem}").encode_utf16().flat_map(unit).collect();
+    let files: [Vec<u8>; 3] =
+        [format!("\u{FEFF}{pem}").into_bytes(), utf_16(u16::to_le_bytes), utf_16(u16::to_be_bytes)];
+    for content in files {
+        let server = serve(kit::tls(Leaf::Localhost));
+        let mut workspace = Workspace::after_login("bom");
+        workspace.give("roots.pem", content);
+        let program = workspace.program().refreshing_at(&server).without("SSL_CERT_FILE");
+        expect_refresh(program.args(["--ca-file", "roots.pem"]).run(), server);
+    }
+}
+
+/// What Windows, Java and mail programs export. The message names the format and the command that converts it,
+/// and with what that command makes the refresh succeeds.
+#[test]
+fn a_ca_file_in_another_format_is_told_as_such() {
+    let formats = Workspace::new("formats");
+    let pem = formats.beside("formats.pem");
+    kit::authority().write_pem(&pem);
+    let made: [(&str, &str, &str); 4] = [
+        ("ca.cer", "openssl x509 -in PEM -outform DER -out OUT", "a DER certificate, not PEM"),
+        ("ca.p7b", "openssl crl2pkcs7 -nocrl -certfile PEM -outform DER -out OUT", "a PKCS#7 bundle in DER"),
+        ("ca.p7c", "openssl crl2pkcs7 -nocrl -certfile PEM -out OUT", "a PKCS#7 bundle, not single certificates"),
+        ("ca.p12", "openssl pkcs12 -export -nokeys -in PEM -passout pass: -out OUT", "a PKCS#12 container"),
+    ];
+    if tools::find("openssl").is_none() {
+        return;
+    }
+    for (name, make, what) in made {
+        let file = tools::beside(&pem, name);
+        shell(&make.replace("PEM", &pem.to_string_lossy()).replace("OUT", &file.to_string_lossy()), &pem);
+        let server = serve(kit::tls(Leaf::Localhost));
+        let mut workspace = Workspace::after_login("ca-format");
+        workspace.give(name, fs::read(&file).expect("openssl wrote it"));
+        let program = workspace.program().refreshing_at(&server).without("SSL_CERT_FILE");
+        let outcome = program.args(["--ca-file", name]).run().expect_exit(66);
+        let stderr = outcome.stderr();
+        assert!(stderr.contains(&format!("{name}: cannot use it as the CA file: it is {what}")), "{stderr}");
+        let command = stderr.lines().find_map(|line| line.strip_prefix("hint: convert it: ")).expect("a command");
+        let command = command.replace("pkcs12 ", "pkcs12 -passin pass: ");
+        shell(&command, &workspace.path(name));
+        assert_eq!(server.record().connections, 0);
+        let converted = workspace.read("ca.pem");
+        let mut workspace = Workspace::after_login("ca-format-converted");
+        workspace.give("ca.pem", converted);
+        let program = workspace.program().refreshing_at(&server).without("SSL_CERT_FILE");
+        expect_refresh(program.args(["--ca-file", "ca.pem"]).run(), server);
+    }
+}
+
+/// Runs a command where this file stands.
+fn shell(command: &str, file: &Path) {
+    let mut shell = Command::new("sh");
+    let directory = file.parent().expect("a file has a directory");
+    let output = shell.args(["-c", command]).current_dir(directory).output().expect("run sh");
+    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Exactly these roots: the system's store, which would know the server, is not asked.

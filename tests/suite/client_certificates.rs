@@ -8,7 +8,11 @@
 use crate::certificates::{openssl_filter, openssl_key};
 use crate::kit::{self, Outcome, Workspace};
 use crate::token_server::{Authority, ClientCertificates, Leaf, Script, Terms, TokenServer, Version};
+use crate::tools;
 use rcgen::KeyPair;
+use std::ffi::OsStr;
+use std::fs;
+use std::process::{Command, Stdio};
 
 const CERTIFICATE_ONLY: [&str; 2] = ["--client-cert", "client.pem"];
 const BOTH: [&str; 4] = ["--client-cert", "client.pem", "--client-key", "client.key"];
@@ -121,7 +125,13 @@ fn what_does_not_fit_is_refused_before_anything_is_sent() {
     let refused: [(&[&str], &str, &str, i32, &str); 6] = [
         (&BOTH, &certificate, &other, 78, "client.key: the client key does not fit the client certificate"),
         (&BOTH, &certificate, &certificate, 66, "client.key: cannot use it as the client key: no unencrypted PEM"),
-        (&BOTH, &certificate, &encrypted, 66, "client.key: cannot use it as the client key: no unencrypted PEM"),
+        (
+            &BOTH,
+            &certificate,
+            &encrypted,
+            66,
+            "client.key: cannot use it as the client key: it is an encrypted private",
+        ),
         (&BOTH, &key, &key, 66, "client.pem: cannot use it as the client certificate: no PEM certificate"),
         (&CERTIFICATE_ONLY, &certificate, "", 66, "client.pem: cannot use it as the client key: no unencrypted PEM"),
         (&["--client-key", "client.key"], "", &key, 64, "--client-key"),
@@ -133,4 +143,49 @@ fn what_does_not_fit_is_refused_before_anything_is_sent() {
         assert!(outcome.stderr().contains(message), "{}", outcome.report(&[format!("wanted {message}")]));
         assert_eq!(server.finish().connections, 0);
     }
+}
+
+/// Keys and certificates in DER, as Windows and Java export them: converted by the command that the message tells.
+#[test]
+fn what_is_in_der_is_told_as_such() {
+    let Some(openssl) = tools::find("openssl") else { return };
+    let key = KeyPair::generate().expect("a key");
+    let certificate = kit::authority().client_certificate(&key).into_bytes();
+    let key = key.serialize_pem().into_bytes();
+    let der = |arguments: &[&str], pem: &[u8], name: &str| {
+        let directory = Workspace::new("der");
+        let (from, to) = (directory.beside("pem"), directory.beside(name));
+        fs::write(&from, pem).expect("write PEM");
+        let files = [OsStr::new("-in"), from.as_os_str(), OsStr::new("-out"), to.as_os_str()];
+        let status = Command::new(&openssl).args(arguments).args(files).stderr(Stdio::null()).status();
+        assert!(status.expect("run openssl").success(), "openssl {}", arguments.join(" "));
+        fs::read(to).expect("openssl wrote it")
+    };
+    let certificate_der = der(&["x509", "-outform", "DER"], &certificate, "certificate.der");
+    let key_der = der(&["pkey", "-outform", "DER"], &key, "key.der");
+    let with_mark = |pem: &[u8]| [b"\xEF\xBB\xBF", pem].concat();
+    let told: [(&[u8], &[u8], &str); 2] = [
+        (
+            &certificate_der,
+            &key,
+            "client.pem: cannot use it as the client certificate: it is a DER certificate, not PEM",
+        ),
+        (&certificate, &key_der, "client.key: cannot use it as the client key: it is a DER private key, not PEM"),
+    ];
+    for (certificate, key, message) in told {
+        let server = demanding(Version::Tls13);
+        let mut workspace = Workspace::after_login("client-der");
+        workspace.give("client.pem", certificate);
+        workspace.give("client.key", key);
+        let outcome = run(&workspace, &server, &BOTH).expect_exit(66);
+        let is_told = outcome.stderr().contains(message) && outcome.stderr().contains("\nhint: convert it: openssl ");
+        assert!(is_told, "{}", outcome.report(&[format!("wanted {message}")]));
+        assert_eq!(server.finish().connections, 0);
+    }
+    let server = demanding(Version::Tls13);
+    let mut workspace = Workspace::after_login("client-bom");
+    workspace.give("client.pem", with_mark(&certificate));
+    workspace.give("client.key", with_mark(&key));
+    run(&workspace, &server, &BOTH).expect_exit(0);
+    assert_eq!(server.finish().requests.len(), 1);
 }

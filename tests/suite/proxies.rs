@@ -124,7 +124,11 @@ fn no_proxy_is_heeded() {
             assert_eq!(server.finish().connections, 1);
         }
     }
-    for (exempt, host) in [("127.0.0.1", "127.0.0.1"), ("10.0.0.1,127.0.0.1:$PORT", "127.0.0.1")] {
+    for (exempt, host) in [
+        ("127.0.0.1", "127.0.0.1"),
+        ("10.0.0.1,127.0.0.1:$PORT", "127.0.0.1"),
+        ("10.0.0.0/8, 127.0.0.0/8", "127.0.0.1"),
+    ] {
         let server = endpoint();
         let proxy = proxy_to(&server, Protection::None);
         let workspace = Workspace::after_login("no-proxy-address");

@@ -1,0 +1,68 @@
+//! The client id, as it comes out of files, `echo` and base64: what can't be in one is refused, and what hardly
+//! belongs to one is told.
+
+use crate::failure::Misfit;
+
+/// RFC 6749, appendix A.1: a client id is printable.
+pub fn parse(text: &str) -> Result<String, Misfit> {
+    let is_unprintable = |c: &char| c.is_control() || *c == '\u{FEFF}';
+    let Some(unprintable) = text.chars().find(is_unprintable) else { return Ok(text.to_owned()) };
+    let what = match unprintable {
+        '\n' | '\r' => "a newline".to_owned(),
+        '\t' => "a tab".to_owned(),
+        '\u{FEFF}' => "a byte order mark".to_owned(),
+        other => format!("the control character U+{:04X}", u32::from(other)),
+    };
+    let place = if text.ends_with(unprintable) { "ends with" } else { "contains" };
+    let hint = "a client id is printable (RFC 6749, A.1); echo and base64 add a newline where printf %s adds none";
+    Err(Misfit::usage(&format!("the client id {place} {what}"), hint))
+}
+
+/// What was hardly meant, though a server may know the client by it.
+pub fn oddity(text: &str) -> Option<&'static str> {
+    let is_quote = |c: char| matches!(c, '"' | '\'' | '`' | '\u{2018}'..='\u{201F}');
+    if text.ends_with(char::is_whitespace) {
+        Some("ends with a blank")
+    } else if text.starts_with(char::is_whitespace) {
+        Some("begins with a blank")
+    } else if text.starts_with(is_quote) && text.ends_with(is_quote) && text.chars().count() > 1 {
+        Some("stands in quotes")
+    } else if text.starts_with(is_quote) || text.ends_with(is_quote) {
+        Some("begins or ends with a quote")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_what_is_not_printable() {
+        for text in ["id\n", "id\r\n", "i\td", "\u{FEFF}id", "id\0", "id\u{7F}", "id\u{85}", "i\u{1B}[31md"] {
+            assert!(parse(text).is_err(), "{text:?}");
+        }
+        for text in ["id", "5f2a7c1e-0d2b", "a b", " id ", "\"id\"", "ключ"] {
+            assert_eq!(parse(text).ok().as_deref(), Some(text));
+        }
+    }
+
+    #[test]
+    fn tells_what_was_hardly_meant() {
+        for (text, wanted) in [
+            ("id", None),
+            ("a b", None),
+            ("it's", None),
+            ("id ", Some("ends with a blank")),
+            ("id\u{A0}", Some("ends with a blank")),
+            (" id", Some("begins with a blank")),
+            ("\"id\"", Some("stands in quotes")),
+            ("'id'", Some("stands in quotes")),
+            ("\u{201C}id\u{201D}", Some("stands in quotes")),
+            ("id\"", Some("begins or ends with a quote")),
+        ] {
+            assert_eq!(oddity(text), wanted, "{text:?}");
+        }
+    }
+}
