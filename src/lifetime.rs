@@ -19,7 +19,12 @@ const POINTS_IN_TIME: std::ops::Range<u64> = 1_577_836_800..2_177_452_800;
 /// How long what these members issue is valid, if they say so in a way that can be understood. A name with the
 /// unit in it goes before one without: Zoho sends `expires_in` in milliseconds beside `expires_in_sec`.
 pub fn of(subject: Subject, members: &Object) -> Option<Duration> {
-    let told = members.iter().filter_map(|(name, value)| match meaning(&name)? {
+    among(subject, members.iter().filter_map(|(name, value)| Some((meaning(&name)?, value))))
+}
+
+/// The same of members whose names have been understood.
+pub fn among<'a>(subject: Subject, members: impl Iterator<Item = (Meaning, &'a str)>) -> Option<Duration> {
+    let told = members.filter_map(|(meaning, value)| match meaning {
         Meaning::Lifetime(its, unit) if its == subject => Some((unit, read(value, unit, subject)?)),
         _ => None,
     });

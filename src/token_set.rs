@@ -12,7 +12,7 @@ mod timestamp;
 use std::collections::HashSet;
 use std::time::SystemTime;
 
-use crate::json::{Layout, Object};
+use crate::json::{Layout, Object, unquote};
 use crate::oauth::TokenResponse;
 use crate::secret::Secret;
 use crate::text::{self, Fault};
@@ -63,26 +63,25 @@ impl TokenSet {
     pub fn parse_of_any_size(bytes: &[u8]) -> Result<Self, Fault> {
         let text = text::decode(bytes)?.into();
         let members = Object::parse(&text)?;
-        let Some(name) = spelling::name_of("refresh_token", &members) else {
+        let tokens = spelling::tokens(&members);
+        let Some((name, value)) = &tokens.refresh_token else {
             let opening_brace = text.find('{').unwrap_or(0);
             return Err(Fault::of(MISSING, &text, opening_brace));
         };
-        let at = members.offset(&name).unwrap_or(0);
-        match members.string(&name) {
-            None => Err(Fault::of("refresh_token is not a string", &text, at)),
-            Some(token) if token.is_empty() => Err(Fault::of("refresh_token is empty", &text, at)),
-            Some(_) => {
-                drop(name);
-                Ok(Self::new(members, Layout::of(&text)))
-            }
+        let fault = |what| Err(Fault::of(what, &text, members.offset(name).unwrap_or(0)));
+        match unquote(value) {
+            None => fault("refresh_token is not a string"),
+            Some(token) if token.is_empty() => fault("refresh_token is empty"),
+            Some(_) => Ok(Self::new(members, Layout::of(&text))),
         }
     }
 
     fn new(members: Object, layout: Layout) -> Self {
-        let token = |name| members.string(&spelling::name_of(name, &members)?);
+        let spelling::Tokens { refresh_token, access_token } = spelling::tokens(&members);
+        let token = |found: Option<(_, &str)>| found.and_then(|(_, value)| unquote(value));
         Self {
-            refresh_token: Secret::new(token("refresh_token").unwrap_or_default()),
-            access_token: token("access_token").filter(|token| !token.is_empty()).map(Secret::new),
+            refresh_token: Secret::new(token(refresh_token).unwrap_or_default()),
+            access_token: token(access_token).filter(|token| !token.is_empty()).map(Secret::new),
             members,
             layout,
             has_left_members_out: false,
@@ -143,10 +142,10 @@ impl TokenSet {
     pub fn salvaged(&self, part: &[u8]) -> Option<Self> {
         let text = String::from_utf8_lossy(part);
         let part = Object::parse_leniently(&text).unwrap_or_else(|beginning| beginning);
-        let name_of =
-            |token| spelling::name_of(token, &part).filter(|name| part.string(name).is_some_and(|t| !t.is_empty()));
-        let refresh_token = name_of("refresh_token")?;
-        let has_both = name_of("access_token").is_some();
+        let tokens = spelling::tokens(&part);
+        let is_filled = |value| unquote(value).is_some_and(|token| !token.is_empty());
+        let (refresh_token, _) = tokens.refresh_token.filter(|(_, value)| is_filled(value))?;
+        let has_both = tokens.access_token.is_some_and(|(_, value)| is_filled(value));
         let of_use = part.iter().filter(|(name, _)| has_both || *name == refresh_token);
         let members = self.members.with(of_use.map(|(name, value)| (name, value.to_owned())));
         Some(Self::new(members, self.layout.clone()))

@@ -67,6 +67,10 @@ impl TimeMember<'_> {
     }
 }
 
+fn lifetime_of_access_token(all: &[TimeMember<'_>]) -> Option<Duration> {
+    lifetime::among(Subject::AccessToken, all.iter().map(|member| (member.meaning, member.value)))
+}
+
 fn distance(one: SystemTime, other: SystemTime) -> Duration {
     one.duration_since(other).unwrap_or_else(|earlier| earlier.duration())
 }
@@ -75,8 +79,8 @@ fn distance(one: SystemTime, other: SystemTime) -> Duration {
 /// at all. It can't if it lies further ahead than the token lives. A lifetime alone tells nothing, as the file's
 /// age is unknown, and neither does a time without a zone.
 pub fn end_of_access_token(members: &Object, now: SystemTime) -> Option<SystemTime> {
-    let lifetime = lifetime::of(Subject::AccessToken, members);
     let all = time_members(members);
+    let lifetime = lifetime_of_access_token(&all);
     let stored = all.iter().filter(|member| member.ends(Subject::AccessToken)).filter_map(TimeMember::at);
     let issued = all.iter().filter(|member| member.is_issuance(lifetime, &all)).filter_map(TimeMember::at);
     let reckoned = issued.filter_map(|issued| issued.checked_add(lifetime?));
@@ -107,8 +111,8 @@ pub fn updates(
     requested_at: SystemTime,
 ) -> Vec<(Cow<'static, str>, String)> {
     let end_of_access_token = told_end(Subject::AccessToken, response, requested_at);
-    let lifetime = lifetime::of(Subject::AccessToken, stored);
     let all = time_members(stored);
+    let lifetime = lifetime_of_access_token(&all);
     let mut updates = Vec::new();
     for member in &all {
         let Some(Reading { form, .. }) = &member.reading else {
@@ -153,8 +157,9 @@ fn is_null(value: &str) -> bool {
 
 /// The members that look like an expiry and are not understood.
 pub fn not_understood(members: &Object) -> impl Iterator<Item = Cow<'_, str>> {
-    let is_lifetime_known = lifetime::of(Subject::AccessToken, members).is_some();
-    let odd = time_members(members).into_iter().filter(move |member| match member.meaning {
+    let all = time_members(members);
+    let is_lifetime_known = lifetime_of_access_token(&all).is_some();
+    let odd = all.into_iter().filter(move |member| match member.meaning {
         _ if is_null(member.value) => false,
         Meaning::End(Subject::Client, _) | Meaning::Issued | Meaning::Created => false,
         Meaning::End(..) => member.reading.is_none(),

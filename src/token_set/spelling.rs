@@ -7,11 +7,12 @@ use crate::json::Object;
 use crate::names::plain;
 
 const ACCESS_TOKEN: &str = "access_token";
+const REFRESH_TOKEN: &str = "refresh_token";
 
 /// What a response brings that a file may spell in another way; nothing else is taken for what it resembles.
 const SPELLED: [&str; 8] = [
     ACCESS_TOKEN,
-    "refresh_token",
+    REFRESH_TOKEN,
     "id_token",
     "token_type",
     "scope",
@@ -23,14 +24,36 @@ const SPELLED: [&str; 8] = [
 /// google-auth's name for it.
 const ACCESS_TOKEN_TOO: &str = "token";
 
-/// The file's name for this member of a response, if it has one.
-pub fn name_of<'a>(name: &str, members: &'a Object) -> Option<Cow<'a, str>> {
-    let names = || members.iter().map(|(other, _)| other);
-    let found = names().find(|other| other == name).or_else(|| names().find(|other| is_spelling(name, other)));
-    found.or_else(|| {
-        let is_it = |other: &str, value: &str| name == ACCESS_TOKEN && other == ACCESS_TOKEN_TOO && is_text(value);
-        members.iter().find(|(other, value)| is_it(other, value)).map(|(other, _)| other)
-    })
+/// The members that hold the tokens, each as name and value.
+#[derive(Default)]
+pub struct Tokens<'a> {
+    pub refresh_token: Option<Named<'a>>,
+    pub access_token: Option<Named<'a>>,
+}
+
+type Named<'a> = (Cow<'a, str>, &'a str);
+
+/// Finds the tokens, under the exact name if it is there, else under another spelling, in one pass: a file may
+/// have many members.
+pub fn tokens(members: &Object) -> Tokens<'_> {
+    let mut tokens = Tokens::default();
+    let mut also_access_token = None;
+    for (name, value) in members.iter() {
+        let (place, exact) = match name.as_bytes().first() {
+            Some(b'r' | b'R') => (&mut tokens.refresh_token, REFRESH_TOKEN),
+            Some(b'a' | b'A') => (&mut tokens.access_token, ACCESS_TOKEN),
+            Some(b't') if name == ACCESS_TOKEN_TOO && is_text(value) => {
+                also_access_token = Some((name, value));
+                continue;
+            }
+            _ => continue,
+        };
+        if name == exact || place.is_none() && is_spelling(exact, &name) {
+            *place = Some((name, value));
+        }
+    }
+    tokens.access_token = tokens.access_token.or(also_access_token);
+    tokens
 }
 
 fn is_text(value: &str) -> bool {
