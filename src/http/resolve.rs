@@ -29,6 +29,7 @@ use ureq::unversioned::transport::NextTimeout;
 use super::attempt::{Attempt, Stage};
 use crate::journal::Journal;
 use crate::os::names::{self, Family, Unresolved};
+use crate::os::signals;
 use crate::text::reason;
 
 /// How long the questions of one wave are alone, or of a short time a quarter.
@@ -172,6 +173,8 @@ impl LookUp {
         self.journal.step(format_args!("looking up {}", self.label(question)));
         let (look_up, from_thread) = (self.clone(), sender.clone());
         let thread = thread::Builder::new().spawn(move || {
+            // It may still hang when the request is sent.
+            signals::leave_to_main_thread();
             let findings = look_up.find(question);
             if let Err(why) = &findings {
                 look_up.journal.step(format_args!("looked up {}: {why}", look_up.label(question)));

@@ -66,6 +66,12 @@ pub fn let_through() {
     change_mask(libc::SIG_UNBLOCK);
 }
 
+/// Blocks them for this thread as long as it lives: the kernel would else hand it a signal to the process that the
+/// main thread blocks. For a thread that may outlive its purpose.
+pub fn leave_to_main_thread() {
+    hold_back();
+}
+
 fn change_mask(how: libc::c_int) {
     let mut signals = MaybeUninit::uninit();
     // SAFETY: sigemptyset initialises the set that the other calls then use; all three are given

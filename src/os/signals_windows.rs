@@ -52,6 +52,9 @@ pub fn hold_back() {
     });
 }
 
+/// Windows hands them to a thread of its own.
+pub fn leave_to_main_thread() {}
+
 /// Unblocks them, also those that came meanwhile: this may not return.
 pub fn let_through() {
     let mut state = state();

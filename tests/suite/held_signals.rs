@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The programs under test that run in this directory.
-fn processes_in(directory: &Path) -> Vec<u32> {
+pub fn processes_in(directory: &Path) -> Vec<u32> {
     let is_ours = |process: &u32| {
         let leads_to = |name: &str| fs::read_link(format!("/proc/{process}/{name}")).ok();
         leads_to("exe").as_deref() == Some(kit::binary()) && leads_to("cwd").as_deref() == Some(directory)
@@ -34,7 +34,8 @@ fn processes_in(directory: &Path) -> Vec<u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_ours).collect()
 }
 
-fn send(signal: &str, process: u32) {
+/// By its name without SIG.
+pub fn send(signal: &str, process: u32) {
     let status = Command::new("/bin/sh").args(["-c", &format!("kill -{signal} {process}")]).status();
     assert!(status.expect("start a shell").success(), "the process is gone");
 }
@@ -46,14 +47,15 @@ fn status_of(process: u32, field: &str) -> Option<String> {
     line.map(str::to_owned)
 }
 
-fn is_pending(signal: i32, process: u32) -> bool {
+/// By its number.
+pub fn is_pending(signal: i32, process: u32) -> bool {
     let mask = |field| u64::from_str_radix(&status_of(process, field).unwrap_or_default(), 16).unwrap_or(0);
     (mask("ShdPnd") | mask("SigPnd")) >> (signal - 1) & 1 == 1
 }
 
 /// Whether whoever started the tests (nohup, a shell's `&`) had this signal ignored. So is it by the
 /// program, then.
-fn is_ignored(signal: i32) -> bool {
+pub fn is_ignored(signal: i32) -> bool {
     let mask = status_of(std::process::id(), "SigIgn").unwrap_or_default();
     u64::from_str_radix(&mask, 16).unwrap_or(0) >> (signal - 1) & 1 == 1
 }

@@ -5,6 +5,7 @@
 //! what they bear, and the program is to bear all of it with either. Each case has a name server and an
 //! `/etc` of its own; all of them are in a network namespace, where nothing else responds.
 
+use crate::held_signals::{is_ignored, is_pending, processes_in, send};
 use crate::kit::{self, Outcome, Workspace};
 use crate::name_server::{
     A, AAAA, Data, FORMERR, NOTIMP, NXDOMAIN, NameServer, Over, Question, REFUSED, Response, Rule, SERVFAIL,
@@ -12,8 +13,10 @@ use crate::name_server::{
 use crate::namespace;
 use crate::needs::Need;
 use crate::strace::{self, Injection};
-use crate::token_server::{Leaf, PATH, Record, Script, Terms, TokenServer};
+use crate::token_server::{Leaf, PATH, Record, Script, Step, Terms, TokenServer};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
@@ -254,9 +257,19 @@ fn hosts_files() -> Vec<Place> {
 
 /// Runs the program in a place, with a name server at this address.
 fn run(place: Place, address: IpAddr, args: &[&str]) -> (Outcome, NameServer, Record) {
+    run_with(place, address, args, |_| kit::rotation().step())
+}
+
+/// The same; the token server takes a step that may want to know where the program runs.
+fn run_with(
+    place: Place,
+    address: IpAddr,
+    args: &[&str],
+    step: impl FnOnce(PathBuf) -> Step,
+) -> (Outcome, NameServer, Record) {
     let workspace = Workspace::after_login("names");
     let protection = kit::tls_on(Terms::new(Leaf::Localhost).names(&[NAME, "token", "alias-9.load-balancers.example"]));
-    let server = TokenServer::start_at(place.address, protection, Script::always(kit::rotation().step()));
+    let server = TokenServer::start_at(place.address, protection, Script::always(step(workspace.directory())));
     let name_server = NameServer::start(address, place.rule);
     let configuration = place.configuration.map(|text| text.replace('@', &address.to_string()));
     let mut files = vec![("hosts", place.hosts.as_str())];
@@ -447,4 +460,31 @@ fn a_thread_that_cannot_be_started_is_told() {
     let wanted = "cannot look up localhost: no thread can be started for it: resource temporarily unavailable";
     assert!(outcome.stderr().contains(wanted), "{}", outcome.report(&[]));
     assert_eq!(server.finish().connections, 0);
+}
+
+/// A look-up that hangs is still there when the request is sent. The kernel hands a signal to any thread that
+/// lets it through.
+#[test]
+fn a_look_up_that_hangs_takes_no_signal() {
+    const SIGTERM: i32 = 15;
+    if is_ignored(SIGTERM) || !namespace::has_network_of_its_own("names::a_look_up_that_hangs_takes_no_signal") {
+        return;
+    }
+    let place = Place::new("AAAA: silence").rule(|question| match question.kind {
+        AAAA => Response::Silence,
+        _ => sound(NAME, V4, question),
+    });
+    let rotation = kit::rotation();
+    let (outcome, _, record) = run_with(place, V4, &[], |directory| {
+        rotation.step().on_request(move |_| {
+            let processes = processes_in(&directory);
+            assert_eq!(processes.len(), 1);
+            send("TERM", processes[0]);
+            assert!(is_pending(SIGTERM, processes[0]), "it is blocked");
+        })
+    });
+    assert_eq!(record.requests.len(), 1, "{}", outcome.report(&[]));
+    assert_eq!(outcome.status.signal(), Some(SIGTERM), "{}", outcome.report(&[]));
+    let stored = String::from_utf8_lossy(&outcome.files[kit::TOKEN_FILE]);
+    assert!(stored.contains(&rotation.live_refresh_token()), "{}", outcome.report(&[]));
 }
