@@ -27,17 +27,20 @@ struct Zone {
 /// A point in time: seconds and nanoseconds since 1970.
 pub type Instant = (i64, u32);
 
-/// Year, month, day (`d`: padded with a blank), hour, minute, second; `F` a fraction, `Z` a zone, either may be
+/// Year, month, day (`d`: padded with a blank, `e`: not at all), hour, minute, second; `F` a fraction, `Z` a zone, either may be
 /// missing; `z` one that is always UTC; `N` and `W` names of months and weekdays; the rest stands for itself.
-const TEMPLATES: [&str; 9] = [
+const TEMPLATES: [&str; 11] = [
     // RFC 3339; ISO 8601; Python, Ruby, Go and SQL, which put blanks before time and zone.
     "Y-M-DTh:m:sFZ",
+    // Java leaves seconds out where there are none.
+    "Y-M-DTh:mZ",
     "Y/M/DTh:m:sFZ",
     // ISO 8601, basic, with and without the mark.
     "YMDThmsFZ",
     "YMDhmsFZ",
-    // RFC 9110, section 5.6.7, which is RFC 1123's; PHP's cookies.
+    // RFC 9110, section 5.6.7, which is RFC 1123's; Java's; PHP's cookies.
     "W, D N Y h:m:sZ",
+    "W, e N Y h:m:sZ",
     "W, D-N-Y h:m:sZ",
     // C's asctime; date(1) and Java; JavaScript.
     "W N d h:m:s Y",
@@ -72,6 +75,7 @@ impl Form {
                 'M' => format!("{:02}", date.month),
                 'D' => format!("{:02}", date.day),
                 'd' => format!("{:2}", date.day),
+                'e' => date.day.to_string(),
                 'h' => format!("{:02}", of_day / 3600),
                 'm' => format!("{:02}", of_day / 60 % 60),
                 's' => format!("{:02}", of_day % 60),
@@ -126,6 +130,7 @@ impl<'text> Reader<'text> {
                 self.day = self.number(1, 1..=9)?;
             }
             'd' => self.day = self.number(2, 1..=31)?,
+            'e' => self.day = self.number(1, 1..=9)?,
             'h' => self.second_of_day += 3600 * self.number(2, 0..=23)?,
             'm' => self.second_of_day += 60 * self.number(2, 0..=59)?,
             // A leap second.
@@ -239,6 +244,9 @@ mod tests {
             ("20200913T122640Z", 1_600_000_000, "20231114T221320Z"),
             ("20200913122640", 1_600_000_000, "20231114231320"),
             ("Sun, 13 Sep 2020 12:26:40 GMT", 1_600_000_000, "Tue, 14 Nov 2023 22:13:20 GMT"),
+            ("Sun, 6 Sep 2020 12:26:40 GMT", 1_599_395_200, "Tue, 14 Nov 2023 22:13:20 GMT"),
+            ("2020-09-13T12:26Z", 1_599_999_960, "2023-11-14T22:13Z"),
+            ("2020-09-13T14:26+02:00", 1_599_999_960, "2023-11-15T00:13+02:00"),
             ("Sun, 13 Sep 2020 14:26:40 +0200", 1_600_000_000, "Wed, 15 Nov 2023 00:13:20 +0200"),
             ("Sun, 13-Sep-2020 12:26:40 GMT", 1_600_000_000, "Tue, 14-Nov-2023 22:13:20 GMT"),
             ("Sun Sep 13 12:26:40 2020", 1_600_000_000, "Tue Nov 14 23:13:20 2023"),
@@ -259,7 +267,7 @@ mod tests {
             "",
             "soon",
             "2020-09-13",
-            "2020-09-13T12:26Z",
+            "2020-09-13T12Z",
             "2020-02-30T00:00:00Z",
             "0001-13-01T00:00:00Z",
             "2020-09-13T24:00:00Z",
