@@ -12,8 +12,8 @@ use crate::config::{
     parse_text, parse_timeout, read_value,
 };
 use crate::endpoint::{Environment, TokenEndpoint};
+use crate::exchange::Replay;
 use crate::failure::{EXITS, Failure};
-use crate::refresh::Replay;
 use crate::secret::Secret;
 use crate::text::printable;
 

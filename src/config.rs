@@ -18,11 +18,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::endpoint::{Environment, TokenEndpoint};
+use crate::exchange::Replay;
 use crate::failure::Failure;
-use crate::http::{Network, ProxyServer};
 use crate::oauth::{Client, ClientAuthentication};
-use crate::refresh::Replay;
 use crate::secret::Secret;
+use crate::transport::{Network, ProxyServer};
 
 pub use arguments::{
     Arguments, AuthMethod, Print, Run, Verbosity, parse_duration, parse_parameter, parse_text, parse_timeout,
@@ -66,7 +66,6 @@ pub fn settle(typed: Arguments) -> Result<(Settings, Network), Failure> {
         proxy: proxy(typed.proxy, &endpoint)?,
         roots: pem::roots(typed.ca_file)?,
         identity: pem::identity(typed.client_cert, typed.client_key)?,
-        headers: typed.headers.clone(),
     };
     let settings = Settings {
         token_file: token_file(typed.token_file),
@@ -142,6 +141,10 @@ fn authentication(method: Option<AuthMethod>, secret: Option<SourcedSecret>) -> 
 fn proxy(option: Option<Secret>, endpoint: &TokenEndpoint) -> Result<Option<ProxyServer>, Failure> {
     let text = |name: &str| Some(variable(name)?.to_string_lossy().into_owned());
     let Some((source, url)) = proxy::choose(option, &text, endpoint) else { return Ok(None) };
-    let hint = "write it as http://proxy.example:3128 or socks5://127.0.0.1:1080";
+    let hint = if ProxyServer::has_backslash(&url) {
+        "percent-encode the backslash of DOMAIN\\USER as %5C: http://DOMAIN%5CUSER:PASSWORD@HOST:PORT"
+    } else {
+        "write it as http://proxy.example:3128 or socks5://127.0.0.1:1080"
+    };
     ProxyServer::parse(&url).map(Some).ok_or_else(|| Failure::usage(source, "not a proxy URL", hint))
 }

@@ -9,19 +9,17 @@
 //!
 //! Every step before the refresh leaves the refresh token unspent.
 
-use std::mem;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::{Run, Settings};
 use crate::console::Console;
+use crate::exchange::{Context, Exchange, Unsuccessful};
 use crate::failure::Failure;
-use crate::http::{HttpClient, LARGEST_BODY, Network};
-use crate::oauth::RefreshRequest;
-use crate::os::signals;
-use crate::refresh::{self, Refreshed, Unrefreshed};
+use crate::oauth::{Grant, TokenRequest};
 use crate::report::{Ending, Outcome};
 use crate::token_file::{LockedTokenFile, TokenFile};
 use crate::token_set::TokenSet;
+use crate::transport::{Client, MAX_BODY, Network, ProxyServer};
 
 /// Runs one cycle.
 pub fn run(settings: &Settings, network: Network, console: &Console) -> Result<Ending, Failure> {
@@ -46,37 +44,47 @@ pub fn run(settings: &Settings, network: Network, console: &Console) -> Result<E
     }
 
     warn_of_client(settings, console);
-    let draft = locked.draft(&stored, LARGEST_BODY)?;
+    let draft = locked.draft(&stored, MAX_BODY)?;
     journal.step(format_args!("the draft is in place"));
-    let request = RefreshRequest::new(&settings.client, stored.refresh_token(), &settings.parameters);
-    let mut client = HttpClient::new(&settings.endpoint, network, journal);
+    let mut request = token_request(settings, &stored);
+    network.proxy.as_ref().and_then(ProxyServer::password).into_iter().for_each(|password| request.conceal(password));
+    let mut client = Client::new(network, journal);
     let requested_at = SystemTime::now();
     let deadline = Instant::now() + settings.timeout;
-    let refreshed = match refresh::refresh(&mut client, &request, settings.replay, deadline, journal) {
+    let exchange = Exchange {
+        endpoint: &settings.endpoint,
+        request: &request,
+        headers: &settings.headers,
+        replay: settings.replay,
+        deadline,
+        journal,
+    };
+    let refreshed = match exchange.run(&mut client) {
         Ok(refreshed) => refreshed,
-        Err(unrefreshed) => {
-            signals::let_through();
-            return without_tokens(settings, &unrefreshed, &stored, locked.read().ok());
+        Err(unsuccessful) => {
+            if let Some(response) = unsuccessful.response_to_keep() {
+                let file = draft.keep_response(response)?;
+                return Err(unsuccessful.kept(context(settings), &file));
+            }
+            client.release_signals();
+            return without_tokens(settings, &unsuccessful, &stored, locked.read().ok());
         }
     };
 
-    let Refreshed { response, connection, answer } = refreshed;
-    let commit = draft.commit(&stored, |stored| stored.refreshed(&response, requested_at));
-    // Else the user first learns where the tokens are.
+    let commit = draft.commit(&stored, |stored| stored.refreshed(&refreshed.response, requested_at));
+    // On failure, signals stay blocked until the message that names the file with the new tokens is out.
     if commit.is_ok() {
-        signals::let_through();
+        client.release_signals();
     }
-    // This process is about to end, which closes it with fewer system calls.
-    mem::forget(connection);
-    journal.step(format_args!("{answer}"));
+    journal.step(format_args!("{}", refreshed.reception));
     let commit = commit?;
     journal.step(format_args!("committed"));
     commit.warnings.iter().for_each(|warning| console.warn(warning));
-    for warning in response.warnings.iter().chain(&commit.stored.warnings()) {
+    for warning in refreshed.response.warnings.iter().chain(&commit.stored.warnings()) {
         console.warn(warning);
     }
     let is_rotated = !commit.stored.refresh_token().is_same(stored.refresh_token());
-    let outcome = Outcome::Refreshed { lifetime: response.expires_in, is_rotated };
+    let outcome = Outcome::Refreshed { lifetime: refreshed.response.expires_in, is_rotated };
     Ok(Ending { outcome, stored: commit.stored })
 }
 
@@ -100,11 +108,11 @@ fn rehearse(
     }
     // Its name is taken where an interrupted run left one, which proves the same.
     if !has_drafts {
-        drop(locked.draft(&stored, LARGEST_BODY)?);
+        drop(locked.draft(&stored, MAX_BODY)?);
         console.journal().step(format_args!("the draft is in place"));
     }
     warn_of_client(settings, console);
-    let request = RefreshRequest::new(&settings.client, stored.refresh_token(), &settings.parameters);
+    let request = token_request(settings, &stored);
     let post = [format!("POST {}", settings.endpoint)].into_iter();
     let headers = settings.headers.iter().map(|(name, value)| format!("{name}: {value}"));
     let request = post.chain(headers).chain(request.masked()).collect();
@@ -127,18 +135,32 @@ fn without_request(settings: &Settings, seen: Option<TokenSet>, stored: &TokenSe
     Some(Outcome::StillFresh { left })
 }
 
+fn token_request(settings: &Settings, stored: &TokenSet) -> TokenRequest {
+    TokenRequest::new(&settings.client, Grant::refresh_token(stored.refresh_token()), &settings.parameters)
+}
+
 /// The end of a run whose refresh brought no tokens. Whoever made the sent ones worthless may have stored
 /// others: another run, or a human at a login.
 fn without_tokens(
     settings: &Settings,
-    unrefreshed: &Unrefreshed,
+    unsuccessful: &Unsuccessful,
     sent: &TokenSet,
     now: Option<TokenSet>,
 ) -> Result<Ending, Failure> {
-    match now.filter(|now| unrefreshed.is_dead_token() && !now.has_tokens_of(sent)) {
+    match now.filter(|now| unsuccessful.is_token_rejected() && !now.has_tokens_of(sent)) {
         Some(stored) if is_refreshed(&stored, sent) => Ok(Ending { outcome: Outcome::AnotherRun, stored }),
-        Some(_) => Err(Failure::of_other_login(settings)),
-        None => Err(Failure::of_refresh(settings, unrefreshed)),
+        Some(_) => Err(Unsuccessful::other_login(context(settings))),
+        None => Err(unsuccessful.diagnosis(context(settings))),
+    }
+}
+
+/// What a message of the exchange has to name.
+fn context(settings: &Settings) -> Context<'_> {
+    Context {
+        token_file: &settings.token_file,
+        endpoint: &settings.endpoint,
+        client_id: &settings.client.id,
+        client_oddities: &settings.client_oddities,
     }
 }
 

@@ -13,7 +13,7 @@ use std::fmt;
 use std::ops::Range;
 use std::rc::Rc;
 
-use serde::de::{Deserializer as _, MapAccess, Visitor};
+use serde_core::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::text::Fault;
@@ -199,6 +199,12 @@ pub fn quote(text: &str) -> String {
 /// The string that a JSON text is, if it is one and valid Unicode.
 pub fn unquote(text: &str) -> Option<String> {
     serde_json::from_str(text).ok()
+}
+
+/// The elements of a JSON array, each with its exact text; none of anything else.
+pub fn elements(text: &str) -> Vec<&str> {
+    let elements: Vec<&RawValue> = serde_json::from_str(text).unwrap_or_default();
+    elements.into_iter().map(RawValue::get).collect()
 }
 
 /// A number's whole part, towards zero; an exponent is worked out. None if it is not a number, or one of more

@@ -7,7 +7,7 @@
 //! * `cli`, `config`: what is to be done (argv; then environment and the files it names)
 //! * `token_file`: lock, read, draft, commit, recovery; who may see what when
 //! * `token_set`: what a token file says; the rule by which a token response changes it
-//! * `refresh`: the exchange with its retries; `oauth` says what is sent and understood, `http`
+//! * `exchange`: one refresh with its retries; `oauth` says what is sent and understood, `transport`
 //!   sends it
 //! * `console`, `report`: the only speaker; what it tells of a run that went well
 //! * `failure`: exit codes, messages and hints
@@ -20,21 +20,20 @@ mod config;
 mod console;
 mod cycle;
 mod endpoint;
-mod error;
+mod exchange;
 mod failure;
-mod http;
 mod journal;
 mod json;
 mod lifetime;
 mod names;
 mod oauth;
 mod os;
-mod refresh;
 mod report;
 mod secret;
 mod text;
 mod token_file;
 mod token_set;
+mod transport;
 
 #[cfg(test)]
 #[path = "../tests/mutations.rs"]

@@ -19,6 +19,18 @@ impl Secret {
         &self.0
     }
 
+    /// Another one that holds the same text.
+    #[expect(clippy::disallowed_methods, reason = "from secret to secret")]
+    pub fn copy(&self) -> Self {
+        Self::new(self.expose())
+    }
+
+    /// The text behind a prefix that is public.
+    #[expect(clippy::disallowed_methods, reason = "from secret to secret")]
+    pub fn without_prefix(&self, prefix: &str) -> Self {
+        Self::new(self.expose().strip_prefix(prefix).unwrap_or(self.expose()))
+    }
+
     /// Whether both hold the same text.
     #[expect(clippy::disallowed_methods, reason = "compared, not shown")]
     pub fn is_same(&self, other: &Secret) -> bool {

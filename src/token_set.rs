@@ -206,12 +206,10 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
-    use crate::oauth::{Client, ClientAuthentication, RefreshRequest};
+    use crate::oauth::{Body, Mask};
 
     fn merged(stored: &str, reply: &str) -> String {
-        let client = Client { id: "id".into(), authentication: ClientAuthentication::None };
-        let request = RefreshRequest::new(&client, &Secret::new("r"), &[]);
-        let response = request.read(200, crate::oauth::Body::Whole(reply.as_bytes())).ok().unwrap();
+        let response = TokenResponse::read(200, Body::Whole(reply.as_bytes()), &Mask::default()).ok().unwrap();
         let stored = Object::parse(&stored.into()).ok().unwrap();
         let merged = merge(&stored, &response, UNIX_EPOCH + Duration::from_secs(1_700_000_000));
         merged.write(&Layout::of("{\"one line\":1}")).replace("\n  ", "").replace('\n', "")

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::endpoint::{Environment, TokenEndpoint};
+use crate::exchange::Replay;
 use crate::failure::{Misfit, choose};
 use crate::oauth::GRANT_FIELDS;
-use crate::refresh::Replay;
 use crate::secret::Secret;
 
 /// The options as typed; None where one was not.

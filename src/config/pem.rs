@@ -7,8 +7,8 @@ use super::environment::variable;
 use super::files::read_at_most;
 use super::foreign_format;
 use crate::failure::Failure;
-use crate::http::{Identity, IdentityFault, Roots};
 use crate::text;
+use crate::transport::{Identity, IdentityFault, Roots};
 
 /// In bytes: a bundle of all public roots is a quarter of a megabyte.
 const MAX_PEM: usize = 16 << 20;

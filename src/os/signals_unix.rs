@@ -8,24 +8,6 @@
 use std::mem::MaybeUninit;
 use std::ptr;
 
-/// SIGINT, SIGTERM, SIGHUP and SIGTSTP are blocked as long as this lives. A process has one at a time.
-pub struct Blocked(());
-
-#[expect(dead_code, reason = "the client takes it over")]
-impl Blocked {
-    pub fn begin() -> Self {
-        hold_back();
-        Self(())
-    }
-}
-
-impl Drop for Blocked {
-    /// Signals that came meanwhile act at once: this may not return.
-    fn drop(&mut self) {
-        let_through();
-    }
-}
-
 /// Lets signals end this process also where it is a container's first: the kernel spares that one
 /// from those that it does not handle (pid_namespaces(7)).
 pub fn handle_as_pid_1() {
@@ -57,19 +39,19 @@ pub fn ignore_sigxfsz() {
 }
 
 /// Blocks them from now on. Doing it twice is doing it once.
-pub fn hold_back() {
+pub fn block() {
     change_mask(libc::SIG_BLOCK);
 }
 
 /// Unblocks them, also those that came meanwhile: this may not return.
-pub fn let_through() {
+pub fn unblock() {
     change_mask(libc::SIG_UNBLOCK);
 }
 
 /// Blocks them for this thread as long as it lives: the kernel would else hand it a signal to the process that the
 /// main thread blocks. For a thread that may outlive its purpose.
 pub fn leave_to_main_thread() {
-    hold_back();
+    block();
 }
 
 fn change_mask(how: libc::c_int) {

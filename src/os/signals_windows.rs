@@ -18,24 +18,6 @@ static STATE: Mutex<State> = Mutex::new(State { is_blocked: false, has_come: fal
 static UNBLOCKED: Condvar = Condvar::new();
 static INSTALLED: Once = Once::new();
 
-/// The events are blocked as long as this lives. A process has one at a time.
-pub struct Blocked(());
-
-#[expect(dead_code, reason = "the client takes it over")]
-impl Blocked {
-    pub fn begin() -> Self {
-        hold_back();
-        Self(())
-    }
-}
-
-impl Drop for Blocked {
-    /// An event that came meanwhile acts at once: this may not return.
-    fn drop(&mut self) {
-        let_through();
-    }
-}
-
 /// Windows has no process that it spares.
 pub fn handle_as_pid_1() {}
 
@@ -43,7 +25,7 @@ pub fn handle_as_pid_1() {}
 pub fn ignore_sigxfsz() {}
 
 /// Blocks them from now on. Doing it twice is doing it once.
-pub fn hold_back() {
+pub fn block() {
     state().is_blocked = true;
     // Not again for another attempt: while a handler waits, the list of handlers is locked.
     // SAFETY: the handler has the signature that Windows wants, and is there as long as the process.
@@ -56,7 +38,7 @@ pub fn hold_back() {
 pub fn leave_to_main_thread() {}
 
 /// Unblocks them, also those that came meanwhile: this may not return.
-pub fn let_through() {
+pub fn unblock() {
     let mut state = state();
     state.is_blocked = false;
     UNBLOCKED.notify_all();

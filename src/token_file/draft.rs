@@ -171,7 +171,6 @@ impl Draft<'_> {
 
     /// Saves a response in which no tokens could be read, byte for byte, for a human to look at: under a name
     /// of its own, which no run touches, and where only the owner may read it.
-    #[expect(dead_code, reason = "the exchange is about to call it")]
     pub fn keep_response(mut self, body: &[u8]) -> Result<PathBuf, Failure> {
         self.state = State::Complete;
         let kept = self.locked.path.response();

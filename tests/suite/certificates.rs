@@ -114,7 +114,7 @@ fn a_port_without_tls_is_named() {
     let endpoint = format!("https://127.0.0.1:{}/oauth/token", server.port());
     let program = workspace.program().refreshing_at(&server).environment("DOCUSIGN_TOKEN_ENDPOINT", endpoint);
     let outcome = program.run().expect_exit(78);
-    assert!(outcome.stderr().contains("the server does not answer in TLS\n"), "{}", outcome.report(&[]));
+    assert!(outcome.stderr().contains("the server does not speak TLS\n"), "{}", outcome.report(&[]));
     assert_eq!(server.finish().requests.len(), 0);
 }
 

@@ -46,7 +46,7 @@ fn expect_end(what: &str, outcome: &Outcome, timeout: Duration, message: &str) {
 #[test]
 fn a_server_may_fall_silent_at_any_stage() {
     let slow_body = format!("{HEAD}{HALF_A_BODY}{}", "x".repeat(400));
-    let unknown = "no answer in time; the refresh token may be spent";
+    let unknown = "no response in time; the refresh token may be spent";
     let stages = [
         ("before-the-handshake", Step::stall_before_handshake(), "the TLS handshake took too long\n"),
         ("before-the-answer", Step::stall(), unknown),

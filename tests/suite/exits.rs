@@ -112,7 +112,7 @@ fn endings() -> Vec<Ending> {
         with(76, "a redirect")
             .step(Step::reply("HTTP/1.1 302 Found\r\nLocation: https://login.example/\r\nContent-Length: 0\r\n\r\n")),
         with(76, "HTML").reply("200 OK", "<html>Canary7</html>").args(&["--no-replay"]),
-        with(76, "no access token").reply("200 OK", r#"{"hello":"Canary7"}"#).args(&["--no-replay"]),
+        with(74, "a response that is not understood").reply("200 OK", r#"{"hello":"Canary7"}"#),
         with(77, "a dead refresh token").reply("400 Bad Request", r#"{"error":"invalid_grant"}"#),
         with(77, "a login is wanted").reply("400 Bad Request", r#"{"error":"interaction_required"}"#),
         with(78, "a wrong client").reply("401 Unauthorized", r#"{"error":"invalid_client"}"#),

@@ -11,7 +11,7 @@
 //! - standard output holds none but tokens that are stored in the token file, and those only
 //!   after `--print` was told to print tokens;
 //! - on disk they are in the files that the test wrote itself, in the drafts of these
-//!   (`NAME.new`, `NAME.new.again`, `NAME.rescue-…`), and in no other file of the workspace.
+//!   (`NAME.new`, `NAME.new.again`, `NAME.rescue-…`, `NAME.answer-…`), and in no other file of the workspace.
 //!
 //! A failed test shows the whole outcome and keeps the directory. A run that hangs is killed
 //! after two minutes.
@@ -543,8 +543,11 @@ impl Outcome {
 
     fn may_hold_secrets(&self, name: &str) -> bool {
         self.given.iter().any(|given| {
-            name.strip_prefix(given.as_str())
-                .is_some_and(|suffix| ["", ".new", ".new.again"].contains(&suffix) || suffix.starts_with(".rescue-"))
+            name.strip_prefix(given.as_str()).is_some_and(|suffix| {
+                ["", ".new", ".new.again"].contains(&suffix)
+                    || suffix.starts_with(".rescue-")
+                    || suffix.starts_with(".answer-")
+            })
         })
     }
 

@@ -176,20 +176,40 @@ fn a_proxy_that_does_not_connect_is_named() {
         let length = page.len();
         Step::reply(format!("HTTP/1.1 {status}\r\nContent-Type: text/html\r\nContent-Length: {length}\r\n\r\n{page}"))
     };
-    let conducts: [(&str, Step, i32, &str, &str); 12] = [
+    let conducts: [(&str, Step, i32, &str, &str); 14] = [
         ("403", answer("403 Forbidden"), 78, "it refuses with HTTP status 403\n", "--proxy none"),
-        ("407", answer("407 Proxy Authentication Required"), 78, "it refuses with HTTP status 407\n", "USER:PASSWORD"),
+        (
+            "407",
+            answer("407 Proxy Authentication Required"),
+            78,
+            "it refuses with HTTP status 407\n",
+            "refused the user",
+        ),
+        (
+            "407-of-windows",
+            Step::reply("HTTP/1.1 407 No\r\nProxy-Authenticate: NTLM\r\nProxy-Authenticate: Negotiate\r\n\r\n"),
+            78,
+            "it refuses with HTTP status 407\n",
+            "only Basic",
+        ),
+        (
+            "407-of-both",
+            Step::reply("HTTP/1.1 407 No\r\nProxy-Authenticate: NTLM\r\nProxy-Authenticate: Basic realm=x\r\n\r\n"),
+            78,
+            "it refuses with HTTP status 407\n",
+            "refused the user",
+        ),
         ("302", answer("302 Found"), 78, "it refuses with HTTP status 302\n", "--proxy none"),
         ("502", answer("502 Bad Gateway"), 75, "it refuses with HTTP status 502, after", "--proxy none"),
-        ("200-and-html", answer("200 OK"), 78, "the server does not answer in TLS\n", "intercepts"),
-        ("html-alone", Step::reply(page), 75, "the answer is not HTTP, after", "--proxy none"),
-        ("silent", Step::stall(), 75, "no answer in time\n", "--proxy none"),
-        ("half-an-answer", Step::stall_after("HTTP/1.1 200 OK\r\n"), 75, "no answer in time\n", "--proxy none"),
+        ("200-and-html", answer("200 OK"), 78, "the server does not speak TLS\n", "intercepts"),
+        ("html-alone", Step::reply(page), 75, "the response is not HTTP, after", "--proxy none"),
+        ("silent", Step::stall(), 75, "no response in time\n", "--proxy none"),
+        ("half-an-answer", Step::stall_after("HTTP/1.1 200 OK\r\n"), 75, "no response in time\n", "--proxy none"),
         (
             "slow",
             Step::trickle(format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(300))),
             75,
-            "no answer in time\n",
+            "no response in time\n",
             "--proxy none",
         ),
         ("closing", Step::close_after_request(), 75, "closed by the other side, after", "--proxy none"),
@@ -209,6 +229,21 @@ fn a_proxy_that_does_not_connect_is_named() {
             });
         }
     });
+}
+
+#[test]
+fn a_proxy_s_user_may_be_missing_or_misspelt() {
+    let server = endpoint();
+    let refusal = "HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm=x\r\nContent-Length: 0\r\n\r\n";
+    let proxy = TokenServer::start(Protection::None, Script::always(Step::reply(refusal)));
+    let workspace = Workspace::after_login("407-without-a-user");
+    let url = format!("http://127.0.0.1:{}", proxy.port());
+    let outcome = program(&workspace, &server).args(["--proxy", &url]).run().expect_exit(78);
+    assert!(outcome.stderr().contains("give the proxy's user and password in its URL"), "{}", outcome.report(&[]));
+
+    let url = format!("http://DOMAIN\\user:{PASSWORD_IN_URL}@127.0.0.1:{}", proxy.port());
+    let outcome = program(&workspace, &server).args(["--proxy", &url]).run().expect_exit(64);
+    assert!(outcome.stderr().contains("as %5C"), "{}", outcome.report(&[]));
 }
 
 fn judge(name: &str, outcome: Outcome, exit: i32, wanted: &[&str]) {

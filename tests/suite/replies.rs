@@ -104,10 +104,9 @@ fn a_mebibyte_is_read_and_not_a_byte_more() {
     }
     let tokens_last = |size: usize| TOKENS.replace('{', &format!(r#"{{"pad":"{}","#, "x".repeat(size)));
     for reply in [with_length(&tokens_last(MIB)), until_close(&tokens_last(8 * MIB))] {
-        let (outcome, requests) = answer_with(reply, &["--no-replay"]);
-        let outcome = outcome.expect_exit(75);
-        assert!(outcome.stderr().contains("the answer is larger than 1 MiB"), "{}", outcome.report(&[]));
-        assert!(outcome.stderr().contains("may be spent") && requests == 1, "{}", outcome.report(&[]));
+        let (outcome, requests) = answer_with(reply, &[]);
+        let outcome = outcome.expect_exit(74);
+        assert!(kept(&outcome).1.len() == MIB && requests == 1, "{}", outcome.report(&[]));
     }
 }
 
@@ -123,15 +122,164 @@ fn depth_is_carried_and_not_climbed() {
     }
 }
 
+/// Everything that a strict reader refuses, around tokens that are whole.
 #[test]
-fn a_compressed_body_is_named() {
-    // printf '{}' | gzip -n
-    let gzip = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xab\xae\x05\0\x43\xbf\xa6\xa3\x02\0\0\0";
-    let fields = format!("Content-Encoding: gzip\r\nContent-Length: {}\r\n", gzip.len());
-    let (outcome, requests) = answer_with(ok(&fields, gzip), &[]);
-    let outcome = outcome.expect_exit(76);
-    assert!(outcome.stderr().contains("a compressed body, which was not asked for"), "{}", outcome.report(&[]));
-    assert!(outcome.stderr().contains("may be spent") && requests == 4, "{}", outcome.report(&[]));
+fn no_fault_of_head_or_framing_costs_a_token() {
+    let length = TOKENS.len();
+    let head = |fields: &str| format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: {length}\r\n\r\n{TOKENS}");
+    let fields: String = (0..200).map(|number| format!("X-Field-{number}: v\r\n")).collect();
+    let chunked = |body: &str| format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
+    let replies = [
+        head("Access-Control-Expose-Headers : X-Page\r\n"),
+        head("preload\r\n"),
+        head("PHP Warning: PHP Startup: Unable to load x.so in Unknown on line 0\r\n"),
+        head("X-Name: caf\x7f\r\n"),
+        head("X-Name: a\x01b\r\n"),
+        head("X-Name: a\0b\r\n"),
+        head("X-Name: a\r\n folded\r\n\tagain\r\n"),
+        head("X Name: a\r\n"),
+        head(": a\r\n"),
+        head(&fields),
+        head(&format!("Set-Cookie: {}\r\n", "c".repeat(70_000))),
+        head("Content-Length: 5\r\n"),
+        head("Content-Length: 4711\r\n"),
+        head(&format!("Content-Length: {length}\r\n")),
+        head("Content-Length: many\r\n"),
+        head("Content-Length: 99999999999999999999\r\n"),
+        head("").replace("HTTP/1.1", "http/1.1"),
+        head("").replace("HTTP/1.1", "HTTP/2"),
+        head("").replace("HTTP/1.1", "HTTP/1.1 "),
+        head("").replace("HTTP/1.1 200 OK", "HTTP/1.1  0200"),
+        head("").replace("\r\n", "\n"),
+        head("preload\r\n").replace("\r\n", "\n"),
+        head("").replacen("\r\n\r\n", "\r\n", 1),
+        format!("<br />\n<b>Warning</b>: x\n{}", head("")),
+        format!("HTTP/1.1 103 Early Hints\r\npreload\r\n\r\n{}", head("")),
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{TOKENS}", length - 7),
+        format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n{TOKENS}"),
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{TOKENS}", length + 7),
+        format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n{TOKENS}"),
+        format!("HTTP/1.1 204 No Content\r\n\r\n{TOKENS}"),
+        format!("HTTP/1.1 203 Transformed\r\n\r\n{TOKENS}"),
+        format!("HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-9/10\r\n\r\n{TOKENS}"),
+        TOKENS.to_owned(),
+        chunked(TOKENS),
+        chunked(&format!("zz\r\n{TOKENS}\r\n0\r\n\r\n")),
+        chunked(&format!("9\r\n{TOKENS}\r\n0\r\n\r\n")),
+        chunked(&format!("fff\r\n{TOKENS}\r\n0\r\n\r\n")),
+        chunked(&format!("{length:x}\n{TOKENS}\n0\n\n")),
+        chunked(&format!("{length:x}\r\n{TOKENS}")),
+    ];
+    for reply in replies {
+        let (outcome, requests) = answer_with(reply.clone(), &[]);
+        let shown: String = reply.chars().take(300).collect();
+        assert!(outcome.status.success() && requests == 1, "{}", outcome.report(&[shown]));
+        assert_eq!(stored(&outcome)["refresh_token"], "Canary7-next", "{shown}");
+    }
+}
+
+/// The same from a server that keeps the connection open, and never says that this is all.
+#[test]
+fn a_response_without_end_is_over_when_its_object_is() {
+    let server = kit::serve(Script::always(Step::stall_after(format!("HTTP/1.1 200 OK\r\npreload\r\n\r\n{TOKENS}"))));
+    let workspace = Workspace::after_login("no-end");
+    let outcome = workspace.program().refreshing_at(&server).run().expect_exit(0);
+    assert_eq!(stored(&outcome)["refresh_token"], "Canary7-next");
+    let took = outcome.span.end.duration_since(outcome.span.start).expect("time goes on");
+    assert!(took < Duration::from_secs(10), "{}", outcome.report(&[]));
+}
+
+/// printf TEXT | gzip -n, and by zlib, both stored and not compressed.
+fn gzip(text: &str) -> Vec<u8> {
+    [b"\x1f\x8b\x08\0\0\0\0\0\0\x03", &deflated(text)[..], &[0; 8]].concat()
+}
+
+fn deflated(text: &str) -> Vec<u8> {
+    let length = u16::try_from(text.len()).expect("a small text");
+    [&[1][..], &length.to_le_bytes(), &(!length).to_le_bytes(), text.as_bytes()].concat()
+}
+
+fn zlib(text: &str) -> Vec<u8> {
+    let (low, high) = text.bytes().fold((1_u32, 0_u32), |(low, high), byte| {
+        let low = (low + u32::from(byte)) % 65521;
+        (low, (high + low) % 65521)
+    });
+    [b"\x78\x01", &deflated(text)[..], &(high << 16 | low).to_be_bytes()].concat()
+}
+
+#[test]
+fn a_body_that_is_compressed_all_the_same_is_read() {
+    for (coding, body) in [("gzip", gzip(TOKENS)), ("deflate", zlib(TOKENS)), ("identity", gzip(TOKENS))] {
+        expect_tokens(ok(&format!("Content-Encoding: {coding}\r\nContent-Length: {}\r\n", body.len()), &body));
+        expect_tokens(ok(&format!("Content-Encoding: {coding}\r\npreload\r\n"), &body));
+    }
+    let refusal = gzip(r#"{"error":"invalid_grant"}"#);
+    let head =
+        format!("HTTP/1.1 400 Bad Request\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", refusal.len());
+    let (outcome, _) = answer_with([head.as_bytes(), &refusal].concat(), &[]);
+    assert!(outcome.expect_exit(77).stderr().contains("invalid_grant"));
+}
+
+/// The name and bytes of the response that was kept, which only its owner may read.
+fn kept(outcome: &Outcome) -> (String, Vec<u8>) {
+    let prefix = format!("{TOKEN_FILE}.answer-");
+    let mut files = outcome.files.iter().filter(|(name, _)| name.starts_with(&prefix));
+    let (Some((name, bytes)), None) = (files.next(), files.next()) else {
+        panic!("{}", outcome.report(&["wanted one kept response".into()]));
+    };
+    (name.clone(), bytes.clone())
+}
+
+/// What may hold tokens is never followed by another request, and never thrown away.
+#[test]
+fn a_response_that_is_not_understood_is_kept_byte_for_byte() {
+    let strange = "{\"at\":\"Canary7-new\",\"rt\":\"Canary7-next\"}";
+    let form = "access_token=Canary7-new&refresh_token=Canary7-next";
+    let with_length = |body: &[u8]| ok(&format!("Content-Length: {}\r\n", body.len()), body);
+    let bad_gzip = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xff\xff\xff".to_vec();
+    let bad_head = ok("preload\r\n", strange.as_bytes());
+    let last = TOKENS.replace('{', &format!(r#"{{"pad":"{}","#, "x".repeat(MIB)));
+    for (reply, wanted) in [
+        (Step::reply(with_length(strange.as_bytes())), strange.as_bytes().to_vec()),
+        (Step::reply(with_length(b"{\"result\":\"ok\"}")), b"{\"result\":\"ok\"}".to_vec()),
+        (Step::reply(with_length(b"Canary7-next")), b"Canary7-next".to_vec()),
+        (Step::reply(with_length(&bad_gzip)), bad_gzip),
+        (Step::reply(with_length(b"<xml><refresh_token>Canary7-next")), b"<xml><refresh_token>Canary7-next".to_vec()),
+        (Step::reply(with_length(&TOKENS.as_bytes()[..75])), TOKENS.as_bytes()[..75].to_vec()),
+        (Step::reply(bad_head.clone()), bad_head),
+        (Step::cut(ok("", form.as_bytes())), form.as_bytes().to_vec()),
+        (Step::reply(with_length(last.as_bytes())), last.as_bytes()[..MIB].to_vec()),
+    ] {
+        let server = kit::serve(Script::always(reply));
+        let workspace = Workspace::after_login("kept");
+        let outcome = workspace.program().refreshing_at(&server).run().expect_exit(74);
+        let (name, bytes) = kept(&outcome);
+        let faults: Vec<String> = [
+            (server.finish().requests.len() == 1, "wanted one request"),
+            (bytes == wanted, "wanted the response as it came"),
+            (outcome.stderr().contains(&name), "wanted its name in the message"),
+            (outcome.stderr().contains("the refresh token is spent"), "wanted to be told what to do"),
+        ]
+        .into_iter()
+        .filter(|(holds, _)| !holds)
+        .map(|(_, fault)| fault.to_owned())
+        .collect();
+        assert!(faults.is_empty(), "{}", outcome.report(&faults));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = std::fs::metadata(workspace.path(&name)).expect("the kept response").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+}
+
+/// A form that TLS has ended is whole.
+#[test]
+fn a_form_that_ends_with_the_session_is_whole() {
+    let form = "access_token=Canary7-new&token_type=bearer&refresh_token=Canary7-next";
+    let stored = expect_tokens(ok("Content-Type: application/x-www-form-urlencoded\r\n", form.as_bytes()));
+    assert_eq!(stored["refresh_token"], "Canary7-next");
 }
 
 /// Bytes that a terminal would obey, text that is none, and more of it than anyone wants to read.
@@ -193,9 +341,9 @@ fn text_that_is_none_costs_no_token() {
         assert!(stored["refresh_token"] == "Canary7-next" && stored["x"].is_null(), "{stored}");
 
         let reply = with_length(&TOKENS.replace('{', &format!("{{{member},")));
-        let (outcome, _) = answer_with(reply, &["--no-replay"]);
-        let outcome = outcome.expect_exit(76);
-        assert!(outcome.stderr().contains("a body that is no JSON object"), "{}", outcome.report(&[]));
+        let (outcome, _) = answer_with(reply, &[]);
+        let outcome = outcome.expect_exit(74);
+        assert!(outcome.stderr().contains("a body that is not a JSON object"), "{}", outcome.report(&[]));
     }
 }
 
@@ -204,7 +352,7 @@ fn a_head_without_end_ends() {
     let endless = format!("HTTP/1.1 200 OK\r\n{}", "X-Padding: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n".repeat(20_000));
     let (outcome, _) = answer_with(endless, &["--no-replay", "--timeout", "20s"]);
     let outcome = outcome.expect_exit(75);
-    assert!(outcome.stderr().contains("the answer is not HTTP"), "{}", outcome.report(&[]));
+    assert!(outcome.stderr().contains("the response is not HTTP"), "{}", outcome.report(&[]));
     let took = outcome.span.end.duration_since(outcome.span.start).expect("time goes on");
     assert!(took < Duration::from_secs(15), "{}", outcome.report(&[]));
 }

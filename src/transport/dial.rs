@@ -10,7 +10,6 @@
 use std::fmt;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ureq::Timeout;
@@ -18,7 +17,7 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
 };
 
-use super::attempt::Attempt;
+use crate::journal::Journal;
 use crate::text::reason;
 
 /// As large as one gets (RFC 8446, section 5.2).
@@ -28,7 +27,10 @@ const FIRST_TURN: Duration = Duration::from_millis(500);
 
 /// The link of the chain that connects, unless a proxy's link has done so.
 #[derive(Debug)]
-pub struct Dialer(pub Arc<Attempt>);
+pub struct Dialer {
+    pub respond_by: Instant,
+    pub journal: Journal,
+}
 
 impl<In: Transport> Connector<In> for Dialer {
     type Out = Either<In, Socket>;
@@ -37,14 +39,14 @@ impl<In: Transport> Connector<In> for Dialer {
         if let Some(connected) = chained {
             return Ok(Some(Either::A(connected)));
         }
-        let by = Instant::now() + left(self.0.times.answer_by, details.timeout)?;
+        let by = Instant::now() + left(self.respond_by, details.timeout)?;
         let stream = self.dial(details.addrs.to_vec(), by)?;
         stream.set_nodelay(true)?;
         // Below TLS the buffer holds records, else a whole head.
         let input_size = if details.needs_tls() { TLS_RECORD } else { details.config.input_buffer_size() };
         let buffers = LazyBuffers::new(input_size, details.config.output_buffer_size());
         let (writes, reads) = Default::default();
-        Ok(Some(Either::B(Socket { stream, buffers, deadline: self.0.times.answer_by, writes, reads })))
+        Ok(Some(Either::B(Socket { stream, buffers, deadline: self.respond_by, writes, reads })))
     }
 }
 
@@ -60,11 +62,11 @@ impl Dialer {
                     return Err(ErrorKind::TimedOut.into());
                 }
                 let is_last = at + 1 == addresses.len() && silent.is_empty();
-                self.0.journal.step(format_args!("connecting to {address}"));
+                self.journal.step(format_args!("connecting to {address}"));
                 match TcpStream::connect_timeout(&address, if is_last { left } else { left.min(turn) }) {
                     Ok(stream) => return Ok(stream),
                     Err(fault) => {
-                        self.0.journal.step(format_args!("no connection to {address}: {}", reason(&fault)));
+                        self.journal.step(format_args!("no connection to {address}: {}", reason(&fault)));
                         if fault.kind() == ErrorKind::TimedOut {
                             silent.push(address);
                         }
@@ -79,7 +81,6 @@ impl Dialer {
     }
 }
 
-/// A TCP connection.
 pub struct Socket {
     stream: TcpStream,
     buffers: LazyBuffers,
@@ -118,7 +119,7 @@ impl Transport for Socket {
                 Ok(0) => return Err(io::Error::from(ErrorKind::WriteZero).into()),
                 Ok(written) => output = &output[written..],
                 Err(fault) if is_closed(&fault) => return Ok(()),
-                Err(fault) => renewed(fault)?,
+                Err(fault) => retry_or_fail(fault)?,
             }
         }
         Ok(())
@@ -132,7 +133,7 @@ impl Transport for Socket {
                     self.buffers.input_appended(amount);
                     return Ok(amount > 0);
                 }
-                Err(fault) => renewed(fault)?,
+                Err(fault) => retry_or_fail(fault)?,
             }
         }
     }
@@ -151,14 +152,14 @@ fn left(deadline: Instant, timeout: NextTimeout) -> Result<Duration, ureq::Error
     }
 }
 
-/// Who closes while we still write may have said why: an alert, an early answer. The next read finds
-/// it, or fails.
+/// A peer that closes while we are still writing may have sent a reason first: an alert, an early response.
+/// The next read finds it, or fails.
 fn is_closed(fault: &io::Error) -> bool {
     matches!(fault.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted)
 }
 
 /// Whether the call may be made again. A time-out has two names: Unix's and Windows'.
-fn renewed(fault: io::Error) -> Result<(), ureq::Error> {
+fn retry_or_fail(fault: io::Error) -> Result<(), ureq::Error> {
     match fault.kind() {
         ErrorKind::Interrupted => Ok(()),
         ErrorKind::WouldBlock | ErrorKind::TimedOut => Err(ureq::Error::Timeout(Timeout::Global)),

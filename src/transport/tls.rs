@@ -32,7 +32,7 @@ impl Roots {
     }
 
     /// Turns the built-in roots into the operating system's; false where that changes nothing.
-    pub(super) fn give_way_to_system(&mut self, journal: Journal) -> bool {
+    pub(super) fn fall_back_to_system(&mut self, journal: Journal) -> bool {
         if !matches!(self, Self::BuiltIn) {
             return false;
         }
@@ -111,6 +111,10 @@ pub enum TlsFault {
     Other,
 }
 
+/// What ring and rustls have.
+const SPOKEN: &str = "this program speaks TLS 1.2 and 1.3 with AEAD cipher suites only (AES-GCM and ChaCha20-Poly1305), and \
+                      ECDHE over X25519, P-256 and P-384: the server must offer one of each";
+
 /// Of certificates that are not trusted, only these may be under other roots.
 const UNKNOWN_ISSUER: &str = "its issuer is unknown";
 
@@ -139,10 +143,15 @@ impl TlsFault {
             E::UnknownIssuer => (
                 UNKNOWN_ISSUER,
                 "if a company's proxy inspects TLS or the server has an authority of its own, give that authority's \
-                 certificate with --ca-file FILE; else the server may keep an intermediate certificate to itself",
+                 certificate with --ca-file FILE; otherwise the server is probably not sending an intermediate certificate",
             ),
             E::Expired | E::ExpiredContext { .. } => ("it has expired", CLOCK),
             E::NotValidYet | E::NotValidYetContext { .. } => ("it is not valid yet", CLOCK),
+            E::NotValidForNameContext { presented, .. } if presented.is_empty() => (
+                "it has no subjectAltName",
+                "the server needs a certificate with its host as subjectAltName: a common name alone has not counted \
+                 since RFC 6125",
+            ),
             E::NotValidForName | E::NotValidForNameContext { .. } => {
                 ("it is for another host", "check the host in the token endpoint's URL")
             }
@@ -186,14 +195,27 @@ impl TlsFault {
         )
     }
 
+    fn alert_hint(alert: AlertDescription, is_about_our_certificate: bool) -> &'static str {
+        use AlertDescription as A;
+        match alert {
+            _ if is_about_our_certificate => {
+                "if the server requires a client certificate, use --client-cert and --client-key; if one was given, the \
+                 server refuses it"
+            }
+            A::ProtocolVersion | A::HandshakeFailure | A::InsufficientSecurity => SPOKEN,
+            A::UnrecognisedName => "the server does not know this host: check the host in the token endpoint's URL",
+            _ => "run again with --verbose to see each step",
+        }
+    }
+
     pub(super) fn hint(self) -> &'static str {
         match self {
             Self::Certificate { hint, .. } => hint,
-            Self::Alert(_) => "a server that wants a client certificate gets one by --client-cert and --client-key",
+            Self::Alert(alert) => Self::alert_hint(alert, self.is_about_our_certificate()),
             Self::NotTls => {
                 "check the port in the token endpoint's URL, and whether something intercepts the connection"
             }
-            Self::NothingInCommon => "this program speaks TLS 1.2 and 1.3 with AEAD cipher suites only",
+            Self::NothingInCommon => SPOKEN,
             Self::Other => "run again with --verbose to see each step",
         }
     }
@@ -204,7 +226,7 @@ impl fmt::Display for TlsFault {
         match self {
             Self::Certificate { what, .. } => write!(f, "the server's certificate is not trusted: {what}"),
             Self::Alert(alert) => write!(f, "the server ended the TLS session: {alert:?}"),
-            Self::NotTls => f.write_str("the server does not answer in TLS"),
+            Self::NotTls => f.write_str("the server does not speak TLS"),
             Self::NothingInCommon => f.write_str("the server and this program have no TLS version or cipher in common"),
             Self::Other => f.write_str("the TLS session failed"),
         }

@@ -26,7 +26,7 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-use super::attempt::{Attempt, Stage};
+use super::connector::{Attempt, Stage};
 use crate::journal::Journal;
 use crate::os::names::{self, Family, Unresolved};
 use crate::os::signals;
@@ -101,21 +101,21 @@ pub struct LiteralFirst(pub Arc<Attempt>);
 impl Resolver for LiteralFirst {
     fn resolve(&self, uri: &Uri, _config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let Self(attempt) = self;
-        attempt.reach(Stage::Resolving, uri);
+        attempt.mark(Stage::Resolving, uri);
         let host = uri.host().unwrap_or_default();
         let port = port(uri).ok_or(ureq::Error::HostNotFound)?;
         let mut resolved = self.empty();
         if let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
             resolved.push((address, port).into());
         } else {
-            let until = attempt.times.answer_by.min(Instant::now() + *timeout.after);
+            let until = attempt.deadlines.respond_by.min(Instant::now() + *timeout.after);
             let look_up = LookUp { host: host.to_owned(), port, until, journal: attempt.journal };
             let addresses = look_up.addresses().map_err(|fault| ureq::Error::Other(Box::new(fault)))?;
             attempt.journal.step(format_args!("{host} has {addresses:?}"));
             // As many as ureq takes.
             let _ = addresses.into_iter().try_for_each(|address| resolved.try_push(address));
         }
-        attempt.reach(Stage::Connecting, uri);
+        attempt.mark(Stage::Connecting, uri);
         Ok(resolved)
     }
 }

@@ -1,0 +1,192 @@
+//! A refusal (RFC 6749, section 5.2), wherever a server puts it.
+//!
+//! The code stands in `error`, or is its first word, or a member of it where it is an object; in the first of
+//! `errors`; in `code`, `type` or `status` of the whole; what is said of it in members of a dozen names.
+//! All are gathered, and `meaning` decides. Whatever is shown is masked and printable.
+
+use std::fmt;
+
+use super::mask::Mask;
+use super::meaning::{Meaning, squeezed};
+use crate::json::{Layout, Object, elements, unquote};
+
+/// A refusal, its texts printable and free of the request's secrets.
+pub struct ErrorResponse {
+    pub code: Option<String>,
+    pub description: Option<String>,
+    /// Not secret; support asks for it.
+    pub reference: Option<String>,
+    pub meaning: Meaning,
+}
+
+/// What an object says, in the order of weight.
+#[derive(Default)]
+struct Said {
+    codes: Vec<String>,
+    words: Vec<String>,
+    /// Numbers that say what the words say.
+    numbers: Vec<String>,
+    /// Something in it says expressly that this is an error.
+    is_express: bool,
+}
+
+const CODES: [&str; 13] = [
+    "error",
+    "error_code",
+    "errorCode",
+    "errorType",
+    "code",
+    "type",
+    "__type",
+    "name",
+    "status",
+    "reason",
+    "errcode",
+    "err",
+    "suberror",
+];
+
+const WORDS: [&str; 16] = [
+    "error_description",
+    "errorDescription",
+    "error_message",
+    "errorMessage",
+    "error_msg",
+    "errorSummary",
+    "errmsg",
+    "message",
+    "Message",
+    "msg",
+    "detail",
+    "details",
+    "description",
+    "title",
+    "faultstring",
+    "hint",
+];
+
+const REFERENCES: [&str; 9] = [
+    "reference_id",
+    "trace_id",
+    "traceId",
+    "correlation_id",
+    "correlationId",
+    "request_id",
+    "requestId",
+    "debug_id",
+    "errorId",
+];
+
+impl ErrorResponse {
+    /// What an object that holds no tokens says. None if it came with success and says of no error.
+    pub fn read(status: u16, object: &Object, mask: &Mask) -> Option<Self> {
+        let said = Said::by(object);
+        let meaning = Meaning::of(&said.codes, &[said.words.as_slice(), &said.numbers].concat());
+        if (200..300).contains(&status) && !said.is_express && meaning == Meaning::Unknown {
+            return None;
+        }
+        let code = said.codes.iter().map(|code| mask.printable(code)).find(|code| !code.is_empty());
+        let description = Some(mask.printable(&said.description(code.as_deref()))).filter(|text| !text.is_empty());
+        let reference =
+            REFERENCES.iter().find_map(|name| Some(format!("{name} {}", mask.printable(&object.string(name)?))));
+        // Nothing that is known: then the server's own text.
+        let description = description.or_else(|| code.is_none().then(|| mask.excerpt(&object.write(&Layout::COMPACT))));
+        Some(Self { code, description, reference, meaning })
+    }
+
+    /// What a text that is neither JSON nor a page says, if that is known.
+    pub fn read_text(text: &str, mask: &Mask) -> Option<Self> {
+        let first_word = text.split([' ', ':', ',']).next().unwrap_or_default().to_owned();
+        let meaning = Meaning::of(&[first_word], &[text.to_owned()]);
+        let description = Some(mask.excerpt(text));
+        (meaning != Meaning::Unknown).then_some(Self { code: None, description, reference: None, meaning })
+    }
+}
+
+impl Said {
+    fn by(object: &Object) -> Self {
+        let is_express = ["ok", "success"].iter().any(|name| object.text(name) == Some("false"));
+        let mut said = Self { is_express, ..Self::default() };
+        said.take(object);
+        for name in ["error", "errors", "fault", "Fault", "detail"] {
+            let Some(value) =
+                object.text(name).filter(|value| !["null", "[]", "{}", "false", "0", "\"\""].contains(value))
+            else {
+                continue;
+            };
+            said.is_express |= name != "detail";
+            let parts = if value.starts_with('[') { elements(value) } else { vec![value] };
+            for part in parts {
+                if let Ok(part) = Object::parse_leniently(part) {
+                    said.take_part(&part);
+                } else if let Some(text) = unquote(part).filter(|_| name != "error") {
+                    said.words.push(text);
+                }
+            }
+        }
+        said.is_express |= ["error_code", "errorCode", "errcode", "errorType"]
+            .iter()
+            .any(|name| object.text(name).is_some_and(|value| !["0", "null", "\"\""].contains(&value)));
+        said
+    }
+
+    /// A part of `errors`: the field that it complains of belongs to its code (Strava).
+    fn take_part(&mut self, part: &Object) {
+        self.take(part);
+        let field = ["field", "fieldName", "resource"].iter().find_map(|name| part.string(name));
+        if let (Some(field), Some(code)) = (field, part.string("code")) {
+            self.words.push(format!("{field}: {code}"));
+        }
+    }
+
+    fn take(&mut self, object: &Object) {
+        for name in CODES {
+            let Some(text) = object.string(name).filter(|text| !text.is_empty()) else { continue };
+            // "invalid_grant: Token is expired"; the type of a problem may be a URL (RFC 9457, section 3.1.1).
+            let word = text.split([':', ' ', '.']).next().unwrap_or_default();
+            let last = text.rsplit(['/', '#', ':']).next().unwrap_or_default();
+            let is_long = text.len() > word.len();
+            self.codes.push(text.clone());
+            if is_long {
+                self.codes.extend([word, last].map(str::to_owned));
+                self.words.push(text);
+            }
+        }
+        self.words.extend(WORDS.iter().filter_map(|name| object.string(name)).filter(|text| !text.is_empty()));
+        if let Some(codes) = object.text("error_codes") {
+            // Microsoft Entra's numbers, as its descriptions name them.
+            self.numbers.extend(elements(codes).iter().map(|number| format!("AADSTS{number}")));
+        }
+        // A status in words is a code, and "error" is none.
+        self.codes.retain(|code| {
+            !["error", "errors", "fail", "failed", "failure", "aboutblank"].contains(&squeezed(code).as_str())
+        });
+    }
+}
+
+impl Said {
+    /// Everything that is said once, but what the code says already.
+    fn description(&self, code: Option<&str>) -> String {
+        let mut description = String::new();
+        for words in self.words.iter().map(|words| words.trim()) {
+            if !code.is_some_and(|code| code.contains(words)) && !description.contains(words) {
+                let separator = if description.is_empty() { "" } else { "; " };
+                description += separator;
+                description += words;
+            }
+        }
+        description
+    }
+}
+
+impl fmt::Display for ErrorResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the server says ")?;
+        let texts: Vec<String> = self.code.iter().chain(&self.description).map(|text| format!("\"{text}\"")).collect();
+        f.write_str(&texts.join(": "))?;
+        match &self.reference {
+            Some(reference) => write!(f, " ({reference})"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! What a refusal means: who must act. One table of codes, each with its source.
+//!
+//! RFC 6749 has six codes. Servers have hundreds, in any case and with any separator, and many say the
+//! decisive word only in the description. So a code is looked up first; one that tells too little, or that no
+//! table knows, gives way to what the words say of the refresh token or of too many requests.
+
+/// Who must act on a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// The refresh token is worthless: a human must authorize again.
+    Reauthorize,
+    /// Client, secret, environment or request are wrong; the refresh token was not looked at.
+    Configuration,
+    /// Another request with the same token is under way, or the server can't act now: try again.
+    TryLater,
+    /// Too many requests came, or this one too early: to try again at once makes it worse.
+    TooOften,
+    /// The server refuses, and no table knows why.
+    Unknown,
+}
+
+use Meaning::{Configuration, Reauthorize, TooOften, TryLater};
+
+/// Code and words that together mean something else than the code alone; the words as part of them.
+const EXCEPTIONS: [(&str, &str, Meaning); 12] = [
+    // Docusign reports faults of the client inside invalid_grant.
+    ("invalidgrant", "unauthorized_client", Configuration),
+    ("invalidgrant", "expired_client_token", Configuration),
+    ("invalidgrant", "unsupported_grant_type", Configuration),
+    // Salesforce: one of two requests at once; too many of them; an address that the organization shuts out.
+    ("invalidgrant", "already being processed", TryLater),
+    ("invalidgrant", "rate exceeded", TooOften),
+    ("invalidgrant", "ip restricted", Configuration),
+    ("unknownerror", "retry your request", TryLater),
+    // Microsoft Entra: a client that repeats itself in a loop; a directory that is busy.
+    ("invalidgrant", "aadsts50196", TooOften),
+    ("invalidgrant", "aadsts90033", TryLater),
+    // Microsoft Entra: no such client, or a wrong secret.
+    ("invalidgrant", "aadsts700016", Configuration),
+    ("invalidgrant", "aadsts7000215", Configuration),
+    // Google: Workspace asks for a new login (rapt).
+    ("invalidgrant", "invalid_rapt", Reauthorize),
+];
+
+/// Codes without case and separators.
+const CODES: [(&str, Meaning); 73] = [
+    // RFC 6749, section 5.2
+    ("invalidgrant", Reauthorize),
+    ("invalidclient", Configuration),
+    ("unauthorizedclient", Configuration),
+    ("unsupportedgranttype", Configuration),
+    ("invalidscope", Configuration),
+    // RFC 6749, section 4.1.2.1: codes of the authorization endpoint, which some send from here
+    ("temporarilyunavailable", TryLater),
+    ("servererror", TryLater),
+    // RFC 6750, section 3.1, in the token endpoint of Spring Security: the refresh token
+    ("invalidtoken", Reauthorize),
+    // RFC 8628, section 3.5
+    ("slowdown", TooOften),
+    ("expiredtoken", Reauthorize),
+    // RFC 8707
+    ("invalidtarget", Configuration),
+    // RFC 9700 and OpenID Connect Core, section 3.1.2.6
+    ("interactionrequired", Reauthorize),
+    ("loginrequired", Reauthorize),
+    ("consentrequired", Reauthorize),
+    ("accountselectionrequired", Reauthorize),
+    // Auth0
+    ("mfarequired", Reauthorize),
+    ("toomanyattempts", TooOften),
+    // AWS Cognito and IAM Identity Center
+    ("invalidgrantexception", Reauthorize),
+    ("expiredtokenexception", Reauthorize),
+    ("invalidclientexception", Configuration),
+    ("unauthorizedclientexception", Configuration),
+    ("toomanyrequestsexception", TooOften),
+    ("limitexceededexception", TooOften),
+    ("slowdownexception", TooOften),
+    ("internalserverexception", TryLater),
+    // GitHub
+    ("badrefreshtoken", Reauthorize),
+    ("incorrectclientcredentials", Configuration),
+    // Google
+    ("deletedclient", Configuration),
+    ("disabledclient", Configuration),
+    ("orginternal", Configuration),
+    ("adminpolicyenforced", Configuration),
+    ("resourceexhausted", TooOften),
+    ("unavailable", TryLater),
+    ("ratelimitexceeded", TooOften),
+    ("userratelimitexceeded", TooOften),
+    ("quotaexceeded", TooOften),
+    // HubSpot: BAD_REFRESH_TOKEN is above
+    ("badclientid", Configuration),
+    ("badclientsecret", Configuration),
+    ("ratelimits", TooOften),
+    // LINE, Kakao, Naver, WeChat
+    ("koe319", Reauthorize),
+    ("koe322", Reauthorize),
+    ("koe010", Configuration),
+    // Okta
+    ("e0000011", Reauthorize),
+    ("e0000047", TooOften),
+    ("e0000006", Configuration),
+    // OpenAI
+    ("refreshtokenexpired", Reauthorize),
+    ("refreshtokenreused", Reauthorize),
+    ("refreshtokeninvalidated", Reauthorize),
+    // PayPal
+    ("invalidrefreshtoken", Reauthorize),
+    ("authenticationfailure", Configuration),
+    ("ratelimitreached", TooOften),
+    // Salesforce
+    ("invalidclientid", Configuration),
+    ("invalidclientcredentials", Configuration),
+    ("inactiveuser", Reauthorize),
+    ("inactiveorg", Configuration),
+    // Slack
+    ("tokenexpired", Reauthorize),
+    ("tokenrevoked", Reauthorize),
+    ("accountinactive", Reauthorize),
+    ("ratelimited", TooOften),
+    ("serviceunavailable", TryLater),
+    ("internalerror", TryLater),
+    ("requesttimeout", TryLater),
+    ("fatalerror", TryLater),
+    // Supabase
+    ("refreshtokennotfound", Reauthorize),
+    ("refreshtokenalreadyused", Reauthorize),
+    ("sessionexpired", Reauthorize),
+    ("sessionnotfound", Reauthorize),
+    ("overrequestratelimit", TooOften),
+    ("userbanned", Reauthorize),
+    // Zoho: "Access Denied" with this space is its throttle, access_denied is not
+    ("invalidcode", Reauthorize),
+    ("invalidclientsecret", Configuration),
+    ("toomanyrequests", TooOften),
+    ("throttled", TooOften),
+];
+
+/// What is said of a refresh token that is worthless.
+const WORTHLESS: [&str; 23] = [
+    "invalid",
+    "expired",
+    "revoked",
+    "reused",
+    "alreadyused",
+    "alreadybeenused",
+    "alreadyredeemed",
+    "notfound",
+    "doesnotexist",
+    "doesntexist",
+    "notexist",
+    "notvalid",
+    "nolongervalid",
+    "notactive",
+    "inactive",
+    "unknown",
+    "malformed",
+    "consumed",
+    "incorrect",
+    "notrecognized",
+    "wasnotissued",
+    "blacklisted",
+    "denylisted",
+];
+
+/// What is said of one that was not sent.
+const ABSENT: [&str; 5] = ["missing", "required", "notprovided", "notpresent", "mustnotbeempty"];
+
+/// What is said to a client that comes too often or too early.
+const TOO_OFTEN: [&str; 8] =
+    ["ratelimit", "toomany", "throttl", "tooearly", "tokennotexpired", "tryagainlater", "quotaexceeded", "slowdown"];
+
+impl Meaning {
+    /// Of all codes and all words of a refusal.
+    pub fn of(codes: &[String], words: &[String]) -> Self {
+        // Zoho (see the table).
+        if codes.iter().any(|code| code == "Access Denied") {
+            return TryLater;
+        }
+        let all_words = words.join(" ").to_lowercase();
+        let codes: Vec<String> = codes.iter().map(|code| squeezed(code)).collect();
+        let is_exception = |(code, part, _): &&(&str, &str, Self)| {
+            codes.iter().any(|known| known == code) && (all_words.contains(part) || codes.contains(&squeezed(part)))
+        };
+        if let Some((.., meaning)) = EXCEPTIONS.iter().find(is_exception) {
+            return *meaning;
+        }
+        let in_table = |code: &String| CODES.iter().find(|(known, _)| known == code).map(|(_, meaning)| *meaning);
+        if let Some(meaning) = codes.iter().find_map(in_table) {
+            return meaning;
+        }
+        let all = codes.iter().cloned().chain(words.iter().map(|words| squeezed(words)));
+        all.map(|text| Self::of_words(&text)).find(|meaning| *meaning != Self::Unknown).unwrap_or(Self::Unknown)
+    }
+
+    /// Of one text without case and separators.
+    fn of_words(text: &str) -> Self {
+        if TOO_OFTEN.iter().any(|word| text.contains(word)) {
+            return TooOften;
+        }
+        let names_refresh_token = text.contains("refreshtoken") && !ABSENT.iter().any(|word| text.contains(word));
+        if names_refresh_token && WORTHLESS.iter().any(|word| text.contains(word)) {
+            return Reauthorize;
+        }
+        let names_client = ["clientsecret", "clientid", "clientcredentials"].iter().any(|name| text.contains(name));
+        match names_client {
+            true => Configuration,
+            false => Self::Unknown,
+        }
+    }
+}
+
+/// A text without case and separators: BAD_REFRESH_TOKEN, badRefreshToken and "bad refresh token" are one.
+pub fn squeezed(text: &str) -> String {
+    text.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Meaning::Unknown;
+    use super::*;
+
+    #[test]
+    fn judges_refusals() {
+        for (code, words, meaning) in [
+            ("invalid_grant", "", Reauthorize),
+            ("invalid_grant", "expired_client_token", Configuration),
+            ("invalid_grant", "unauthorized_client", Configuration),
+            ("invalid_grant", "token request is already being processed", TryLater),
+            ("invalid_grant", "AADSTS50196: The server terminated an operation", TooOften),
+            ("invalid_grant", "AADSTS700082: The refresh token has expired", Reauthorize),
+            ("interaction_required", "", Reauthorize),
+            ("bad_refresh_token", "", Reauthorize),
+            ("BAD_REFRESH_TOKEN", "", Reauthorize),
+            ("invalid_client", "Invalid refresh token", Configuration),
+            ("invalid_request", "The refresh token is invalid, expired or revoked", Reauthorize),
+            ("invalid_request", "Missing refresh token parameter.", Unknown),
+            ("access_denied", "Rate limit exceeded: access_token not expired", TooOften),
+            ("Access Denied", "", TryLater),
+            ("access_denied", "", Unknown),
+            ("NotAuthorizedException", "Refresh Token has been revoked", Reauthorize),
+            ("", "Invalid client secret", Configuration),
+            ("anything_else", "", Unknown),
+            ("temporarily_unavailable", "", TryLater),
+            ("server_error", "", TryLater),
+        ] {
+            assert_eq!(Meaning::of(&[code.to_owned()], &[words.to_owned()]), meaning, "{code} {words}");
+        }
+    }
+
+    #[test]
+    fn every_code_stands_once_as_it_is_looked_up() {
+        for (at, (code, _)) in CODES.iter().enumerate() {
+            assert_eq!(squeezed(code), *code);
+            assert!(CODES[..at].iter().all(|(other, _)| other != code), "{code} stands twice");
+        }
+    }
+}

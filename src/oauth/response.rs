@@ -1,0 +1,165 @@
+//! A response of the token endpoint (RFC 6749, section 5). Pure.
+//!
+//! A successful response that can be understood as tokens is tokens, whatever else is odd about it: the server
+//! has spent the refresh token for them. One that can't be understood says whether it might hold some.
+
+use std::time::Duration;
+
+use super::error_response::ErrorResponse;
+use super::mask::Mask;
+use super::search::{self, FormEnd, Found};
+use crate::json::Object;
+use crate::lifetime;
+use crate::names::Subject;
+use crate::secret::Secret;
+use crate::text;
+
+/// A token response: its members, as the server wrote them, have a token.
+pub struct TokenResponse {
+    pub members: Object,
+    /// None if the server sent none, or an empty one (Azure, PayPal): the old one stays.
+    pub refresh_token: Option<Secret>,
+    pub expires_in: Option<Duration>,
+    /// What is odd about it, printable.
+    pub warnings: Vec<String>,
+}
+
+/// The body of a response, by what is known of its end.
+#[derive(Debug, Clone, Copy)]
+pub enum Body<'a> {
+    Whole(&'a [u8]),
+    /// Nothing says whether this is all. JSON shows its own end, a form does not.
+    Unmarked(&'a [u8]),
+    CutOff(&'a [u8]),
+}
+
+/// Why a response brought no tokens.
+pub enum NoTokens {
+    Refused(ErrorResponse),
+    /// Nobody's words, and nothing that could hold a token: an empty body, a page, the beginning of an object.
+    Nothing {
+        what: &'static str,
+    },
+    /// Not understood, and it may hold tokens.
+    NotUnderstood {
+        what: &'static str,
+        said: Option<String>,
+    },
+}
+
+impl TokenResponse {
+    pub fn read(status: u16, body: Body<'_>, mask: &Mask) -> Result<Self, NoTokens> {
+        let (Body::Whole(bytes) | Body::Unmarked(bytes) | Body::CutOff(bytes)) = body;
+        let text = readable(bytes);
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(NoTokens::Nothing { what: "an empty body" });
+        }
+        let form_end = if let Body::Whole(_) = body { FormEnd::Known } else { FormEnd::Lost };
+        if (200..300).contains(&status)
+            && let Some(found) = search::find_tokens(text, form_end)
+        {
+            return Ok(Self::new(found, mask));
+        }
+        Err(read_error(status, text, form_end, mask).unwrap_or_else(|| unreadable(text, body, mask)))
+    }
+
+    fn new(found: Found, mask: &Mask) -> Self {
+        let Found { members, is_cut, is_scattered } = found;
+        // One that is missing counts as Bearer, as in golang/oauth2; its case does not matter (section 5.1).
+        let kind = members.string("token_type").filter(|kind| !kind.is_empty() && !kind.eq_ignore_ascii_case("bearer"));
+        let mut warnings: Vec<_> = kind
+            .map(|kind| format!("token_type is \"{}\", not \"Bearer\"", mask.printable(&kind)))
+            .into_iter()
+            .collect();
+        let mut warn = |is_so: bool, warning: &str| warnings.extend(is_so.then(|| warning.to_owned()));
+        warn(is_cut, "the response is truncated or malformed after the tokens; the tokens were stored");
+        warn(is_scattered, "access token and refresh token stood in different parts of the response");
+        let access_token = members.string("access_token").filter(|token| !token.is_empty());
+        // Azure AD B2C, for a client that asked for no API's scope.
+        warn(access_token.is_none(), "the response has no access_token; its refresh token was stored");
+        Self {
+            refresh_token: members.string("refresh_token").filter(|token| !token.is_empty()).map(Secret::new),
+            expires_in: lifetime::of(Subject::AccessToken, &members),
+            warnings,
+            members,
+        }
+    }
+}
+
+/// Whether a body is a JSON object that has come to its end.
+pub fn is_whole_object(body: &[u8]) -> bool {
+    search::objects(&readable(body)).next().is_some_and(|object| object.is_ok())
+}
+
+/// A BOM, UTF-16, or a stray byte in a member that nobody reads, is no reason to lose a token.
+fn readable(bytes: &[u8]) -> String {
+    text::decode(bytes)
+        .unwrap_or_else(|_| String::from_utf8_lossy(bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)).into_owned())
+}
+
+fn read_error(status: u16, text: &str, form_end: FormEnd, mask: &Mask) -> Option<NoTokens> {
+    // Tokens that come without success are nobody's words.
+    if search::find_tokens(text, form_end).is_some() {
+        return None;
+    }
+    let object = search::objects(text).find_map(Result::ok).or_else(|| search::read_form(text, form_end));
+    let is_text = object.is_none() && !text.starts_with(['<', '{', '[']) && status >= 400;
+    match object {
+        Some(object) => ErrorResponse::read(status, &object, mask),
+        None => is_text.then(|| ErrorResponse::read_text(text, mask)).flatten(),
+    }
+    .map(NoTokens::Refused)
+}
+
+fn unreadable(text: &str, body: Body<'_>, mask: &Mask) -> NoTokens {
+    let is_page = text.starts_with('<');
+    let what = match () {
+        // gzip's mark, or what is left of it in text.
+        () if text.starts_with("\u{1f}\u{fffd}") => "a compressed body",
+        () if is_page => "an HTML page",
+        () if search::find_tokens(text, FormEnd::Known).is_some() => "tokens in it",
+        () if search::objects(text).next().is_some_and(|object| object.is_ok()) => "JSON without access_token or error",
+        () => "a body that is not a JSON object",
+    };
+    // The beginning of an object, or of a form, has no whole refresh token: that would have been found. To
+    // keep it is to keep nothing.
+    let is_object_cut =
+        !matches!(body, Body::Whole(_)) && search::objects(text).next().is_some_and(|object| object.is_err());
+    let is_form_cut = matches!(body, Body::CutOff(_)) && search::read_form(text, FormEnd::Known).is_some();
+    let is_blank = text.chars().all(|character| character.is_ascii_punctuation() || character.is_whitespace());
+    if is_blank || is_object_cut || is_form_cut || is_page && !search::names_token(text) {
+        return NoTokens::Nothing { what };
+    }
+    NoTokens::NotUnderstood { what, said: (!is_page && !search::names_token(text)).then(|| mask.excerpt(text)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What may hold tokens is never followed by another request, so it must be told from what holds none.
+    #[test]
+    fn knows_what_may_hold_tokens() {
+        let whole = |text: &'static str| Body::Whole(text.as_bytes());
+        let cut = |text: &'static str| Body::CutOff(text.as_bytes());
+        let unmarked = |text: &'static str| Body::Unmarked(text.as_bytes());
+        for (body, may_hold) in [
+            (whole(""), false),
+            (whole(" \n"), false),
+            (whole("{}"), false),
+            (whole("<html>log in</html>"), false),
+            (whole("<html>accessToken</html>"), true),
+            (whole("{\"result\":\"ok\"}"), true),
+            (whole("{\"access_token\":\"A"), true),
+            (cut("{\"access_token\":\"A"), false),
+            (unmarked("{\"access_token\":\"A"), false),
+            (cut("access_token=A&refresh_token=R"), false),
+            (unmarked("access_token=A&refresh_token=R"), true),
+            (whole("OK eyJ"), true),
+        ] {
+            let no_tokens = TokenResponse::read(200, body, &Mask::default()).err().unwrap();
+            assert_eq!(matches!(no_tokens, NoTokens::NotUnderstood { .. }), may_hold, "{body:?}");
+        }
+    }
+}
