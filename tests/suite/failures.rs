@@ -14,14 +14,18 @@
 //!
 //! A disk that fails once may go on failing: the calls that save the tokens fail from the N-th on,
 //! too. If then no byte can be written any more, the new tokens are lost, and exit code 74 is all
-//! that is left to say.
+//! that is left to say. If some bytes can, they are saved, and told.
 
 use crate::kit::TOKEN_FILE;
 use crate::needs::Need;
 use crate::scene::{AGAIN, DRAFT, Footing, LOCK, Scene};
 use crate::strace::{self, Call, Injection};
+use crate::token_server::Script;
+use crate::tools;
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::sync::Mutex;
+use std::sync::mpsc::channel;
 
 /// What a file system may answer: full, broken, read-only, forbidden, out of descriptors, over
 /// quota.
@@ -250,6 +254,8 @@ fn fail(footing: Footing, injection: &Injection, table: fn(&Call, &Call, Phase) 
         }
         Wanted::Unsaved => {
             assert_eq!(seen, (Some(74), 1, Some(0)), "{}", what(""));
+            assert!(outcome.stderr().contains("the new tokens are lost"), "{}", what("it is not said"));
+            expect_rejection(&mut scene);
             return Some(wanted);
         }
     }
@@ -263,6 +269,16 @@ fn fail(footing: Footing, injection: &Injection, table: fn(&Call, &Call, Phase) 
     );
     assert_eq!(scene.rotation.reuses(), 0, "{}", what("a spent token was sent"));
     Some(wanted)
+}
+
+/// The next run, where the new tokens are nowhere: the server rejects the spent one, and nothing new lies about.
+fn expect_rejection(scene: &mut Scene) {
+    let litter = scene.litter();
+    let next = scene.program().run().expect_exit(77);
+    scene.settle();
+    assert_eq!((scene.stored(), scene.rotation.refreshes()), (Some(0), 1), "{}", next.report(&[]));
+    let new: Vec<String> = scene.litter().into_iter().filter(|name| !litter.contains(name)).collect();
+    assert_eq!(new, [""; 0], "{}", next.report(&[]));
 }
 
 /// The names of the calls that a run makes, of those that are asked for.
@@ -355,6 +371,46 @@ fn while_a_run_recovers_a_call_that_fails_loses_nothing() {
     println!("each call on a file while recovering, once: {tally:?}");
     let tally = tally.into_inner().expect("no thread panicked");
     assert!([Some(0), Some(66), Some(73), Some(74)].iter().all(|code| tally.get(code) > Some(&2)), "{tally:?}");
+}
+
+/// Only a part of the tokens fits into either draft. Each part is saved under a name that the message tells, and
+/// the runs after it leave it alone.
+#[test]
+fn a_part_of_the_tokens_is_saved_and_named() {
+    if tools::find("prlimit").is_none() {
+        tools::missing("prlimit of util-linux");
+        return;
+    }
+    for limit in [1, 50, 100, 150] {
+        let (send_id, id) = channel::<u32>();
+        let id = Mutex::new(id);
+        let mut scene = Scene::staged("parts", Footing::Plain, |_, step| {
+            let limited = step.clone().on_request(move |_| {
+                let id = id.lock().expect("one request").recv().expect("the test tells it");
+                let limit = format!("--fsize={limit}");
+                let status = Command::new("prlimit").args(["--pid", &id.to_string(), &limit]).status();
+                assert!(status.expect("run prlimit").success());
+            });
+            Script::once([limited]).then_always(step)
+        });
+        let run = scene.program().start();
+        send_id.send(run.id()).expect("the server waits for it");
+        let outcome = run.wait().expect_exit(74);
+        scene.settle();
+        let parts = scene.litter();
+        let report = |fault: &str| outcome.report(&[fault.to_owned()]);
+        assert!(parts.iter().filter(|name| name.contains(".rescue-")).count() == 2, "{}", report("not two parts"));
+        let whole = scene.rotation.token_file_after(1, 0);
+        for name in parts.iter().filter(|name| *name != LOCK) {
+            assert!(outcome.stderr().contains(name), "{}", report("a part is not named"));
+            let part = String::from_utf8(outcome.files[name].clone()).expect("text");
+            assert!(whole.starts_with(part.trim_end_matches('\x0C')), "{}", report("it is not a part"));
+            assert!(part.trim_end_matches('\x0C').len() == limit, "{}", report("a part is not whole"));
+        }
+        expect_rejection(&mut scene);
+        let kept = scene.workspace.files();
+        assert!(parts.iter().filter(|name| *name != LOCK).all(|name| kept[name] == outcome.files[name]));
+    }
 }
 
 #[test]

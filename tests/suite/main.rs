@@ -33,6 +33,8 @@ mod crowds;
 #[cfg(unix)]
 mod deadlines;
 mod docusign;
+#[cfg(target_os = "linux")]
+mod dry_run;
 #[cfg(unix)]
 mod exits;
 #[cfg(target_os = "linux")]
@@ -47,6 +49,8 @@ mod image;
 mod kills;
 mod kit;
 mod large_files;
+#[cfg(target_os = "linux")]
+mod long_names;
 #[cfg(unix)]
 mod machine;
 #[cfg(unix)]
@@ -65,6 +69,8 @@ mod pattern;
 mod peers;
 #[cfg(target_os = "linux")]
 mod places;
+#[cfg(target_os = "linux")]
+mod power_cuts;
 #[cfg(unix)]
 mod proxies;
 #[cfg(unix)]
