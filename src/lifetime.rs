@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::json::{Object, unquote, whole_number};
-use crate::names::{Meaning, Subject, Unit, meaning};
+use crate::member_names::{Meaning, Subject, Unit, meaning};
 
 const DAY: u64 = 86_400;
 

@@ -11,7 +11,7 @@
 //!   sends it
 //! * `console`, `report`: the only speaker; what it tells of a run that went well
 //! * `failure`: exit codes, messages and hints
-//! * `json`, `text`, `endpoint`, `secret`: values; `names`, `lifetime`: what members say of time
+//! * `json`, `text`, `endpoint`, `secret`: values; `member_names`, `lifetime`: what members say of time
 //! * `journal`: the steps that `--verbose` shows
 //! * `os`: all that differs between systems
 
@@ -25,7 +25,7 @@ mod failure;
 mod journal;
 mod json;
 mod lifetime;
-mod names;
+mod member_names;
 mod oauth;
 mod os;
 mod report;

@@ -10,7 +10,7 @@ use super::mask::Mask;
 use super::search::{self, FormEnd, Found};
 use crate::json::Object;
 use crate::lifetime;
-use crate::names::Subject;
+use crate::member_names::Subject;
 use crate::secret::Secret;
 use crate::text;
 

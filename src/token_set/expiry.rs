@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use super::timestamp::{self, Form, Reading};
 use crate::json::Object;
 use crate::lifetime;
-use crate::names::{Meaning, Subject, Zone, meaning};
+use crate::member_names::{Meaning, Subject, Zone, meaning};
 
 /// The member that a file gets which tells no end of its own, in seconds: what most readers know.
 pub const ADDED: &str = "expires_at";

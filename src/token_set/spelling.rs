@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use crate::json::Object;
-use crate::names::plain;
+use crate::member_names::plain;
 
 const ACCESS_TOKEN: &str = "access_token";
 const REFRESH_TOKEN: &str = "refresh_token";

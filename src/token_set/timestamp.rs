@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::date_text;
 use crate::json::{quote, unquote, whole_number};
-use crate::names::Zone;
+use crate::member_names::Zone;
 use crate::os::local_time;
 
 /// How a member's value writes its point in time.
