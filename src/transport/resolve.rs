@@ -168,19 +168,26 @@ impl LookUp {
         Err(fault)
     }
 
-    /// Asks in a thread of its own. One that hangs ends with the process.
+    /// Asks in a thread of its own. One that hangs ends with the process. A file does not hang, and is read
+    /// also where no thread is to be had.
     fn ask(&self, question: Question, wave: usize, sender: &Sender<Findings>) {
         self.journal.step(format_args!("looking up {}", self.label(question)));
         let (look_up, from_thread) = (self.clone(), sender.clone());
-        let thread = thread::Builder::new().spawn(move || {
-            // It may still hang when the request is sent.
-            signals::leave_to_main_thread();
+        let ask = move || {
             let findings = look_up.find(question);
             if let Err(why) = &findings {
                 look_up.journal.step(format_args!("looked up {}: {why}", look_up.label(question)));
             }
             // By now another question may have been successful.
             let _ = from_thread.send((wave, findings));
+        };
+        if question == HostsFile {
+            return ask();
+        }
+        let thread = thread::Builder::new().spawn(move || {
+            // It may still hang when the request is sent.
+            signals::leave_to_main_thread();
+            ask();
         });
         if let Err(why) = thread {
             let why = Unresolved::Other(format!("no thread can be started for it: {}", reason(&why)));

@@ -18,6 +18,8 @@
 
 use crate::canary;
 use crate::pattern::{Span, Visible};
+#[cfg(target_os = "linux")]
+use crate::seccomp::{self, Calls};
 use crate::token_server::{Authority, Client, Leaf, Protection, Record, Rotation, Script, Terms, TokenServer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -84,7 +86,7 @@ pub fn serve(script: Script) -> TokenServer {
 /// The program under test. A suite without it has nothing to say.
 pub fn binary() -> &'static Path {
     static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
-        let built = concat!(env!("CARGO_MANIFEST_DIR"), "/target/dist/docusign-refresh");
+        let built = concat!(env!("CARGO_TARGET_TMPDIR"), "/../dist/docusign-refresh");
         let path = env::var_os("DOCUSIGN_REFRESH_BINARY").unwrap_or_else(|| built.into());
         let path = fs::canonicalize(&path);
         path.unwrap_or_else(|error| panic!("{built}: {error}: run `make` first"))
@@ -225,6 +227,8 @@ impl Workspace {
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect(),
             stdin: Vec::new(),
+            #[cfg(target_os = "linux")]
+            missing_calls: Vec::new(),
         }
     }
 }
@@ -245,6 +249,8 @@ pub struct Program<'w> {
     args: Vec<OsString>,
     environment: BTreeMap<OsString, OsString>,
     stdin: Vec<u8>,
+    #[cfg(target_os = "linux")]
+    missing_calls: Vec<Calls>,
 }
 
 impl<'w> Program<'w> {
@@ -283,6 +289,13 @@ impl<'w> Program<'w> {
         self
     }
 
+    /// Runs the program on a kernel that lacks these system calls.
+    #[cfg(target_os = "linux")]
+    pub fn on_a_kernel_without(mut self, calls: impl IntoIterator<Item = Calls>) -> Self {
+        self.missing_calls.extend(calls);
+        self
+    }
+
     /// Starts the program and leaves it running.
     pub fn start(self) -> Running<'w> {
         let input = self.stdin.clone();
@@ -310,6 +323,10 @@ impl<'w> Program<'w> {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        #[cfg(target_os = "linux")]
+        if !self.missing_calls.is_empty() {
+            seccomp::without(&self.missing_calls, &mut command);
+        }
         let start = SystemTime::now();
         let mut child = command.spawn().unwrap_or_else(|error| panic!("start {}: {error}", words[0].display()));
 
@@ -334,7 +351,7 @@ fn inherited(runner: &str) -> Vec<(&'static str, OsString)> {
     } else if runner.is_empty() {
         &[]
     } else {
-        &["HOME", "PATH", "WINEPREFIX", "WINEDEBUG", "LC_ALL"]
+        &["HOME", "PATH", "WINEPREFIX", "WINEDEBUG", "WINEDLLPATH", "LC_ALL"]
     };
     let set = |name: &&'static str| Some((*name, env::var_os(name)?));
     names.iter().filter_map(set).collect()

@@ -26,6 +26,8 @@ mod cases;
 mod certificates;
 #[cfg(unix)]
 mod client_certificates;
+#[cfg(target_os = "linux")]
+mod clocks;
 #[cfg(unix)]
 mod container;
 #[cfg(target_os = "linux")]
@@ -64,6 +66,8 @@ mod names;
 mod namespace;
 #[cfg(target_os = "linux")]
 mod needs;
+#[cfg(target_os = "linux")]
+mod old_kernels;
 mod pattern;
 #[cfg(unix)]
 mod peers;
@@ -87,6 +91,8 @@ mod scene;
 mod scheduled_task;
 #[cfg(target_os = "linux")]
 mod seccomp;
+#[cfg(target_os = "linux")]
+mod small_hosts;
 #[cfg(target_os = "linux")]
 mod strace;
 #[cfg(unix)]
