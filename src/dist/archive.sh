@@ -1,20 +1,20 @@
 #!/bin/sh
-# Packs the program for one system: archive.sh SYSTEM TARGET BINARY DIRECTORY
+# Packs the program for one system: archive.sh SYSTEM BINARY DIRECTORY
 #
 # Writes two files into DIRECTORY: docusign-refresh-VERSION-SYSTEM.tar.gz (for Windows: .zip), and
 # with .cdx.json at its end the CycloneDX list of what the program is made of, which the archive
-# has as well. TARGET is rustc's name of the system. The lines of the file BINARY.libraries name what
+# has as well. The lines of the file BINARY.libraries name what
 # is inside that no crate brings: name, version, and the file with its licence, or nothing where a
 # licence need not go with copies. The same input gives the same bytes: the order of names is fixed,
 # owners are 0, and every time is SOURCE_DATE_EPOCH, or else the first that zip knows.
 set -eu
 
 system=${1:?names the system}
-target=${2:?names the target}
-binary=${3:?names the program}
-directory=${4:?names the directory to write to}
+binary=${2:?names the program}
+directory=${3:?names the directory to write to}
 cargo=${CARGO:-cargo}
 here=$(dirname "$0")
+target=$(awk -v name="$system" '$1 == name { print $2 }' "$here/systems")
 date=@${SOURCE_DATE_EPOCH:-315532800}
 
 fail() {
@@ -25,6 +25,7 @@ fail() {
 for program in jq gzip zip; do
     command -v "$program" >/dev/null || fail "no $program on this machine (Debian: $program)"
 done
+[ -n "$target" ] || fail 'not one of src/dist/systems'
 [ -f "$binary.libraries" ] || fail "no $binary.libraries: what built the program writes it"
 
 scratch=$(mktemp -d)

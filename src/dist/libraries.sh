@@ -3,8 +3,8 @@
 #
 # One line for each on standard output: its name, its version, and the file with its licence, or
 # nothing where that need not go with copies. RUSTC is the compiler that builds the program, CC the
-# one that links it. A standard library that comes with rustc brings its C library along; one that is
-# built here (linux.sh) takes Debian's.
+# one that links it, and MUSL the directory of the musl that it is linked with. Without MUSL, that is
+# the one that comes with rustc.
 set -eu
 
 target=${1:?names the target}
@@ -18,9 +18,6 @@ fail() {
 
 version=$("$rustc" --version | cut -d ' ' -f 2)
 sysroot=$("$rustc" --print sysroot)
-ready=$("$rustc" --print target-libdir --target "$target")
-is_built_here=yes
-if ls "$ready"/libstd-* >/dev/null 2>&1; then is_built_here=; fi
 # rustup's toolchains have the first of these, Debian's the second.
 for rust_licence in "$sysroot/share/doc/rust/COPYRIGHT-library.html" /usr/share/doc/rust-web-src/copyright; do
     [ ! -f "$rust_licence" ] || break
@@ -28,10 +25,10 @@ done
 echo "rust-std $version $rust_licence"
 
 case $target in
-    *-musl)
-        library=$ready/self-contained/libc.a
-        if [ -n "$is_built_here" ]; then
-            library=/usr/lib/${target%%-*}-linux-musl/libc.a
+    *-musl*)
+        library=$("$rustc" --print target-libdir --target "$target")/self-contained/libc.a
+        if [ -n "${MUSL:-}" ]; then
+            library=$MUSL/libc.a
             echo "libgcc $("$cc" -dumpfullversion)"
         fi
         # rustup has the terms of the licence, but not the authors' names.
@@ -48,5 +45,7 @@ case $target in
         echo "libgcc $("$cc" -dumpversion | cut -d - -f 1)"
         echo "mingw-w64 $mingw $licence"
         ;;
+    # What a plain `make` builds with glibc is not published.
+    *-linux-gnu) ;;
     *) fail 'nothing is known of its libraries' ;;
 esac

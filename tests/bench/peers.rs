@@ -60,9 +60,12 @@ impl Peer {
     }
 }
 
+/// cargo's target directory.
+const BUILT: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/..");
+
 /// Where peers, token files and counts are.
 pub fn scratch() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench")
+    Path::new(BUILT).join("bench")
 }
 
 /// All of them, ours first: as it is published, then as `make` builds it. `make bench` has built both.
@@ -89,8 +92,8 @@ pub fn all() -> Vec<Peer> {
     };
 
     let own = format!("{} of this tree", env!("CARGO_PKG_VERSION"));
-    let published = root.join(format!("target/dist/{}-linux/docusign-refresh", env::consts::ARCH));
-    let built = root.join("target/dist/docusign-refresh");
+    let published = Path::new(BUILT).join(format!("dist/{}-linux/docusign-refresh", env::consts::ARCH));
+    let built = Path::new(BUILT).join("dist/docusign-refresh");
     let mut peers = vec![
         file("docusign-refresh, published", format!("{own}, as `make dist` builds it: musl"), published, &[]),
         file("docusign-refresh, `make`", format!("{own}, as `make` builds it here"), built, &[]),

@@ -4,7 +4,7 @@
 # Each archive holds what it should and its checksum fits; its list of what is inside is sound
 # CycloneDX and has exactly the crates that cargo builds for that system, and the libraries that no
 # crate brings; each part's licence is there. The programs from the archives pass the suite: this
-# machine's all of it, that of aarch64 the cases, under qemu; the Windows program is the one that
+# machine's all of it, those for other processors the cases, under qemu; the Windows programs are those that
 # `make test-windows` tests. `make install` installs what it says.
 set -eu
 
@@ -12,7 +12,7 @@ set -eu
 cargo=${CARGO:-cargo}
 rustc=${RUSTC:-rustc}
 make=${MAKE:-make}
-dist=$PWD/target/dist
+dist=${CARGO_TARGET_DIR:-$PWD/target}/dist
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -23,6 +23,11 @@ chmod 755 "$scratch"
 fail() {
     echo "check-dist: $1" >&2
     exit 1
+}
+
+# What src/dist/systems says of a system.
+column() {
+    awk -v name="$1" -v number="$2" '$1 == name { print $number }' src/dist/systems
 }
 
 # Whether a tool that only tests need is here. In CI it must be.
@@ -55,22 +60,25 @@ echo 'check-dist: checksums'
 for system in $SYSTEMS; do
     echo "check-dist: the archive for $system"
     program=docusign-refresh
+    target=$(column "$system" 2)
     others='docusign-refresh.1 docusign-refresh.bash docusign-refresh.cdx.json'
     case $system in
         *-windows)
-            target=${system%-windows}-pc-windows-gnu
             libraries='libgcc mingw-w64 rust-std'
             program=docusign-refresh.exe
             others='docusign-refresh-task.xml docusign-refresh.cdx.json'
             unzip -q "$dist"/docusign-refresh-*-"$system".zip -d "$scratch/$system"
             ;;
         *)
-            target=${system%-linux}-unknown-linux-musl
-            # A standard library that is built here (linux.sh) is linked with gcc's own library.
+            # A standard library that is built here (build.sh) is linked with gcc's own library.
             libraries='libgcc musl rust-std'
-            if ls "$("$rustc" --print target-libdir --target "$target")"/libstd-* >/dev/null 2>&1; then
-                libraries='musl rust-std'
-            fi
+            case $system in
+                x86_64-linux | aarch64-linux | riscv64-linux)
+                    if ls "$("$rustc" --print target-libdir --target "$target")"/libstd-* >/dev/null 2>&1; then
+                        libraries='musl rust-std'
+                    fi
+                    ;;
+            esac
             mkdir "$scratch/$system"
             tar -xzf "$(echo "$dist"/docusign-refresh-*-"$system".tar.gz)" -C "$scratch/$system"
             ;;
@@ -99,9 +107,11 @@ for system in $SYSTEMS; do
     validate "$inside/docusign-refresh.cdx.json"
 done
 
-if [ -d "$scratch/x86_64-windows" ]; then
-    cmp "$dist/docusign-refresh.exe" "$scratch"/x86_64-windows/*/docusign-refresh.exe
-fi
+for system in x86_64-windows i686-windows; do
+    if [ -d "$scratch/$system" ]; then
+        cmp "$dist/$system/docusign-refresh.exe" "$scratch/$system"/*/docusign-refresh.exe
+    fi
+done
 
 echo 'check-dist: make install'
 "$make" install DESTDIR="$scratch/root" PREFIX=/usr >/dev/null
@@ -116,9 +126,9 @@ for program in "$scratch"/*-linux/*/docusign-refresh; do
     if [ "$system" = "$this-linux" ]; then
         echo 'check-dist: the suite, on the program from the archive'
         DOCUSIGN_REFRESH_BINARY=$program "$cargo" test --locked --test suite
-    elif has "qemu-${system%-linux}-static"; then
+    elif has "$(column "$system" 5)"; then
         echo "check-dist: the cases, on the program for $system"
-        DOCUSIGN_REFRESH_RUNNER=qemu-${system%-linux}-static DOCUSIGN_REFRESH_BINARY=$program \
-            "$cargo" test --locked --test suite -- cases:: image::
+        DOCUSIGN_REFRESH_RUNNER=$(column "$system" 5) DOCUSIGN_REFRESH_BINARY=$program \
+            "$cargo" test --locked --test suite -- cases:: image:: clocks::
     fi
 done

@@ -1,15 +1,16 @@
 #!/bin/sh
-# Builds everything a second time, elsewhere, and compares it with target/dist bit for bit.
+# Builds everything a second time, elsewhere, and compares the two bit for bit.
 #
 # `make repro` runs this after `make dist image`. The second build has its own copy of the sources,
 # its own target directory, its own CARGO_HOME, another time, another umask, and a path of another length
 # that is on the other side of /usr in the order of names: ld sorts by file names (see
-# src/dist/windows-link.sh). Compared are the program of a plain `make`, and for each of SYSTEMS the
+# src/dist/build.sh). Compared are the program of a plain `make`, and for each of SYSTEMS the
 # archive and the list of what is inside; of the image, the digest.
 set -eu
 
 : "${SYSTEMS:?names the systems}" "${CARGO_HOME:?names the first CARGO_HOME}"
 make=${MAKE:-make}
+built=${CARGO_TARGET_DIR:-target}
 
 case $(printf '%s\n' "$PWD" /usr | LC_ALL=C sort | head -n 1) in
     /usr) scratch=$(mktemp -d --tmpdir=/tmp) ;;
@@ -36,7 +37,7 @@ env -u RUSTFLAGS -u CARGO_BUILD_TARGET_DIR CARGO_HOME="$second_home" CARGO_TARGE
 
 differences=0
 compare() {
-    if cmp "target/dist/$1" "$elsewhere/target/dist/$1"; then
+    if cmp "$built/dist/$1" "$elsewhere/target/dist/$1"; then
         echo "repro: the same bit for bit: $1"
     else
         differences=$((differences + 1))
@@ -53,7 +54,7 @@ digest() {
     tar --extract --to-stdout --file "$1" index.json | grep -o 'sha256:[0-9a-f]*'
 }
 for image in "$elsewhere"/target/dist/*-image.tar; do
-    first=$(digest "target/dist/$(basename "$image")")
+    first=$(digest "$built/dist/$(basename "$image")")
     second=$(digest "$image")
     if [ "$first" = "$second" ]; then
         echo "repro: the same digest: $(basename "$image"): $first"

@@ -17,17 +17,18 @@ pub enum CLibrary {
     Musl,
 }
 
-// What the System V ABI, its GNU extensions and ELF-64 call these.
+// What the System V ABI and its GNU extensions call these.
 const PT_DYNAMIC: u32 = 2;
 const PT_INTERP: u32 = 3;
 const PT_NOTE: u32 = 4;
 const SHT_SYMTAB: u32 = 2;
-const DT_NEEDED: u64 = 1;
+const DT_NEEDED: usize = 1;
 const NT_GNU_ABI_TAG: u32 = 1;
 
-/// An ELF file of 64 bits, little-endian.
+/// An ELF file, little-endian.
 struct Image {
     bytes: Vec<u8>,
+    width: Width,
     segments: Vec<Segment>,
     /// The types of its sections.
     sections: Vec<u32>,
@@ -48,23 +49,58 @@ pub fn c_library() -> Option<CLibrary> {
 
 static IMAGE: LazyLock<Option<Image>> = LazyLock::new(|| {
     let bytes = fs::read(kit::binary()).expect("read the program");
-    bytes.starts_with(b"\x7fELF\x02\x01").then(|| Image::parse(bytes))
+    let width = match bytes.first_chunk() {
+        Some(b"\x7fELF\x01\x01") => Width::Bits32,
+        Some(b"\x7fELF\x02\x01") => Width::Bits64,
+        _ => return None,
+    };
+    Some(Image::parse(bytes, width))
 });
 
+/// How wide addresses are, on which all places in the file depend.
+#[derive(Clone, Copy)]
+enum Width {
+    Bits32,
+    Bits64,
+}
+
+impl Width {
+    fn of_address(self) -> usize {
+        match self {
+            Width::Bits32 => 4,
+            Width::Bits64 => 8,
+        }
+    }
+
+    fn address(self, bytes: &[u8], at: usize) -> usize {
+        match self {
+            Width::Bits32 => word_at(bytes, at) as usize,
+            Width::Bits64 => usize::try_from(u64::from_le_bytes(take(bytes, at))).expect("64 bits"),
+        }
+    }
+}
+
 impl Image {
-    fn parse(bytes: Vec<u8>) -> Image {
+    fn parse(bytes: Vec<u8>, width: Width) -> Image {
+        let address = |at| width.address(&bytes, at);
         let half = |at| u16::from_le_bytes(take(&bytes, at));
         let table = |start: usize, entry: u16, count: u16| {
             (0..usize::from(count)).map(move |index| start + index * usize::from(entry))
         };
-        let segments = table(offset_at(&bytes, 32), half(54), half(56)).map(|at| Segment {
+        // The tables' places, and the numbers and sizes of their entries; where a segment says its place and size.
+        let (places, numbers, offset, size) = match width {
+            Width::Bits32 => ([28, 32], [42, 44, 46, 48], 4, 16),
+            Width::Bits64 => ([32, 40], [54, 56, 58, 60], 8, 32),
+        };
+        let segments = table(address(places[0]), half(numbers[0]), half(numbers[1])).map(|at| Segment {
             kind: word_at(&bytes, at),
-            offset: offset_at(&bytes, at + 8),
-            size: offset_at(&bytes, at + 32),
+            offset: address(at + offset),
+            size: address(at + size),
         });
         let segments = segments.collect();
-        let sections = table(offset_at(&bytes, 40), half(58), half(60)).map(|at| word_at(&bytes, at + 4)).collect();
-        Image { bytes, segments, sections }
+        let sections = table(address(places[1]), half(numbers[2]), half(numbers[3]));
+        let sections = sections.map(|at| word_at(&bytes, at + 4)).collect();
+        Image { bytes, width, segments, sections }
     }
 
     fn of_kind(&self, kind: u32) -> impl Iterator<Item = &[u8]> {
@@ -73,9 +109,10 @@ impl Image {
     }
 
     /// The tags of the dynamic section.
-    fn dynamic_tags(&self) -> Vec<u64> {
-        let entries = self.of_kind(PT_DYNAMIC).flat_map(|segment| segment.chunks_exact(16));
-        entries.map(|entry| u64::from_le_bytes(take(entry, 0))).collect()
+    fn dynamic_tags(&self) -> Vec<usize> {
+        let entry = 2 * self.width.of_address();
+        let entries = self.of_kind(PT_DYNAMIC).flat_map(move |segment| segment.chunks_exact(entry));
+        entries.map(|entry| self.width.address(entry, 0)).collect()
     }
 
     /// The types of the notes whose owner is GNU.
@@ -101,10 +138,6 @@ fn take<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
 
 fn word_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(take(bytes, at))
-}
-
-fn offset_at(bytes: &[u8], at: usize) -> usize {
-    usize::try_from(u64::from_le_bytes(take(bytes, at))).expect("64 bits")
 }
 
 #[test]

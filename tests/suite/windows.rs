@@ -28,7 +28,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{env, fs, thread};
 
-const WITNESS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/witness.exe");
+const WITNESS: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/../witness.exe");
 const READ_ONLY: &str = "0x21";
 const HIDDEN_AND_SYSTEM: &str = "0x26";
 
@@ -293,7 +293,7 @@ fn alone_the_draft_has_dacl_and_owner_before_its_first_byte() {
     let outcome = workspace.program().refreshing_at(&server).environment("WINEDEBUG", "+server").run();
     assert!(is_refreshed(&outcome.expect_exit(0), TOKEN_FILE));
 
-    let log = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/target/wineserver.log")).expect("the server's log");
+    let log = fs::read(concat!(env!("CARGO_TARGET_TMPDIR"), "/../wineserver.log")).expect("the server's log");
     let log = String::from_utf8_lossy(&log);
     let lines: Vec<&str> = log.lines().collect();
     let line = |from: usize, texts: &[&str]| {
