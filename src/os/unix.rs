@@ -100,7 +100,8 @@ pub fn owner_of(metadata: &Metadata) -> String {
     format!("{}:{}", metadata.uid(), metadata.gid())
 }
 
-fn copy_owner(tokens: &Metadata, file: &File) -> io::Result<()> {
+/// Gives `file` the owner and group of the token file.
+pub fn copy_owner(tokens: &Metadata, file: &File) -> io::Result<()> {
     let own = retrying(|| file.metadata())?;
     let changed = |wanted: u32, own: u32| (wanted != own).then_some(wanted);
     match (changed(tokens.uid(), own.uid()), changed(tokens.gid(), own.gid())) {
