@@ -146,7 +146,7 @@ impl LookUp {
         let (sender, receiver) = mpsc::channel();
         for (wave, questions) in WAVES_HERE.iter().enumerate() {
             for &question in *questions {
-                fault.asked.push(self.label(question));
+                fault.asked.push(self.kind(question));
                 self.ask(question, wave, &sender);
                 pending[wave] += 1;
             }
@@ -171,12 +171,13 @@ impl LookUp {
     /// Asks in a thread of its own. One that hangs ends with the process. A file does not hang, and is read
     /// also where no thread is to be had.
     fn ask(&self, question: Question, wave: usize, sender: &Sender<Findings>) {
-        self.journal.step(format_args!("looking up {}", self.label(question)));
+        self.journal.step(format_args!("looking up {}: {}", self.host, self.kind(question)));
         let (look_up, from_thread) = (self.clone(), sender.clone());
         let ask = move || {
             let findings = look_up.find(question);
             if let Err(why) = &findings {
-                look_up.journal.step(format_args!("looked up {}: {why}", look_up.label(question)));
+                let (host, kind) = (&look_up.host, look_up.kind(question));
+                look_up.journal.step(format_args!("looked up {host}: {kind}: {why}"));
             }
             // By now another question may have been successful.
             let _ = from_thread.send((wave, findings));
@@ -213,14 +214,15 @@ impl LookUp {
         format!("{}.", self.host.trim_end_matches('.'))
     }
 
-    fn label(&self, question: Question) -> String {
-        let only = |family| if family == Family::V6 { "IPv6 only" } else { "IPv4 only" };
+    /// For a message that names the host.
+    fn kind(&self, question: Question) -> String {
+        let version = |family| if family == Family::V6 { "IPv6" } else { "IPv4" };
         match question {
-            Usual => self.host.clone(),
-            HostsFile => format!("{} in /etc/hosts", self.host),
-            Alone(family) => format!("{} ({})", self.host, only(family)),
-            AbsoluteAlone(family) => format!("{} ({})", self.absolute(), only(family)),
-            NameServers => format!("{} over TCP", self.host),
+            Usual => "any address".to_owned(),
+            HostsFile => "/etc/hosts".to_owned(),
+            Alone(family) => version(family).to_owned(),
+            AbsoluteAlone(family) => format!("{} of {}", version(family), self.absolute()),
+            NameServers => "the name servers over TCP".to_owned(),
         }
     }
 

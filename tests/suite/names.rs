@@ -409,12 +409,12 @@ fn expect_told(number: usize, (what, response): Fault, wanted: &[&str]) {
     assert!(!name_server.questions().is_empty(), "{what}");
     let took = outcome.span.end.duration_since(outcome.span.start).expect("time goes on");
     let message = outcome.stderr();
-    let asked = ["/etc/hosts", "token.corp.example. (IPv4 only)"];
+    let asked = ["(asked: any address, /etc/hosts, IPv4 of token.corp.example., IPv4"];
     let lines = [
-        "hint: check the name, then /etc/hosts, and in /etc/resolv.conf the name servers and search domains; --verbose \
+        "hint: nothing was sent; check the name, then /etc/hosts, and in /etc/resolv.conf the name servers and search domains; --verbose \
          lists each question\n",
-        " ms: looking up token.corp.example\n",
-        " ms: looking up token.corp.example. (IPv4 only)\n",
+        " ms: looking up token.corp.example: any address\n",
+        " ms: looking up token.corp.example: IPv4 of token.corp.example.\n",
     ];
     let faults = [
         (wanted.iter().all(|wanted| !message.contains(wanted)), format!("wanted one of {wanted:?}")),
