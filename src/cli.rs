@@ -8,8 +8,8 @@ use std::ffi::OsString;
 use lexopt::Arg::{Long, Short, Value};
 
 use crate::config::{
-    Arguments, AuthMethod, Print, Run, Verbosity, parse_client_id, parse_duration, parse_header, parse_parameter,
-    parse_text, parse_timeout, read_value,
+    AccessTokenFormat, Arguments, AuthMethod, Print, Run, SecretName, Verbosity, parse_client_id, parse_duration,
+    parse_header, parse_parameter, parse_text, parse_timeout, read_value,
 };
 use crate::endpoint::{Environment, TokenEndpoint};
 use crate::exchange::Replay;
@@ -68,6 +68,13 @@ fn take(typed: &mut Arguments, option: &str, parser: &mut lexopt::Parser) -> Res
         "--header" => add_header(typed, option, read_value(option, &value()?, parse_header)?),
         "--min-ttl" => once(option, &mut typed.min_ttl, read_value(option, &value()?, parse_duration)?),
         "--print" => once(option, &mut typed.print, read_value(option, &value()?, Print::parse)?),
+        "--access-token-file" => once(option, &mut typed.access_token_file, value()?.into()),
+        "--access-token-format" => {
+            once(option, &mut typed.access_token_format, read_value(option, &value()?, AccessTokenFormat::parse)?)
+        }
+        "--publish-secret" => {
+            once(option, &mut typed.publish_secret, read_value(option, &value()?, SecretName::parse)?)
+        }
         "--timeout" => once(option, &mut typed.timeout, read_value(option, &value()?, parse_timeout)?),
         "--lock-timeout" => once(option, &mut typed.lock_timeout, read_value(option, &value()?, parse_duration)?),
         "--ca-file" => once(option, &mut typed.ca_file, value()?.into()),
@@ -190,6 +197,8 @@ mod tests {
             "--timeout 0",
             "--print canary",
             "--client-auth canary",
+            "--access-token-format canary",
+            "--publish-secret Canary/canary",
             "--nonsense canary",
             "--token-endpoint canary",
             "--client-id",

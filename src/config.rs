@@ -10,8 +10,11 @@ mod environment;
 mod files;
 mod foreign_format;
 mod header;
+#[cfg(target_os = "linux")]
+mod kubernetes;
 mod pem;
 mod proxy;
+mod publication;
 mod secret;
 
 use std::path::PathBuf;
@@ -31,6 +34,9 @@ pub use client_id::parse as parse_client_id;
 pub use environment::read_value;
 use environment::{option_or_variable, variable};
 pub use header::parse as parse_header;
+#[cfg(target_os = "linux")]
+pub use kubernetes::{SERVICE_ACCOUNT, SecretPlace};
+pub use publication::{AccessTokenFile, AccessTokenFormat, Publications, SecretName};
 use secret::{SourcedSecret, client_secret};
 
 /// What this run is to do.
@@ -53,8 +59,9 @@ pub struct Settings {
 }
 
 /// Settles what was typed and what this process was started with. The network part is for the
-/// HTTP client alone.
-pub fn settle(typed: Arguments) -> Result<(Settings, Network), Failure> {
+/// HTTP client alone, and the last for the publisher.
+pub fn settle(mut typed: Arguments) -> Result<(Settings, Network, Publications), Failure> {
+    let publications = publication::publications(&mut typed)?;
     let endpoint = endpoint(typed.environment, typed.token_endpoint)?;
     let min_ttl = option_or_variable(typed.min_ttl, "DOCUSIGN_MIN_TTL", parse_duration)?;
     let timeout = option_or_variable(typed.timeout, "DOCUSIGN_TIMEOUT", parse_timeout)?;
@@ -81,7 +88,7 @@ pub fn settle(typed: Arguments) -> Result<(Settings, Network), Failure> {
         run: typed.run.unwrap_or(Run::Real),
         headers: typed.headers,
     };
-    Ok((settings, network))
+    Ok((settings, network, publications))
 }
 
 /// The token file's name as given, or the default.

@@ -6,41 +6,74 @@
 //!     draft         prove that the new tokens can be saved, before the refresh token is spent
 //!     refresh       the exchange with the token endpoint
 //!     commit        the new tokens, durable, in the token file's place
+//!     publish       the access token to its readers: also where no refresh was needed
 //!
 //! Every step before the refresh leaves the refresh token unspent.
 
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::config::{Run, Settings};
-use crate::console::Console;
+use crate::config::{Publications, Run, Settings};
+use crate::console::{self, Console};
 use crate::exchange::{Context, Exchange, Unsuccessful};
 use crate::failure::Failure;
 use crate::oauth::{Grant, TokenRequest};
-use crate::report::{Ending, Outcome};
+use crate::publish::{AccessToken, Publisher};
+use crate::report::{Ending, Outcome, Publication};
 use crate::token_file::{LockedTokenFile, TokenFile};
 use crate::token_set::TokenSet;
 use crate::transport::{Client, MAX_BODY, Network, ProxyServer};
 
+/// What the token file holds at last, and how it came there.
+struct Renewed {
+    outcome: Outcome,
+    stored: TokenSet,
+    /// What it held before this run's own refresh.
+    before: Option<TokenSet>,
+    /// Until when the network may take, if it was needed.
+    deadline: Option<Instant>,
+}
+
 /// Runs one cycle.
-pub fn run(settings: &Settings, network: Network, console: &Console) -> Result<Ending, Failure> {
+pub fn run(
+    settings: &Settings,
+    network: Network,
+    publications: Publications,
+    console: &Console,
+) -> Result<Ending, Failure> {
     let journal = console.journal();
     let token_file = TokenFile::find(&settings.token_file)?;
-    let mut seen = token_file.glance()?;
+    let mut publisher = Publisher::prepare(publications, &token_file, journal)?;
+    let seen = token_file.glance()?;
 
     let waiting = || journal.step(format_args!("waiting for another run's lock"));
     let locked = token_file.lock(settings.lock_timeout, waiting)?;
     journal.step(format_args!("locked"));
 
     if settings.run == Run::Dry {
-        return rehearse(settings, &locked, seen, console);
+        let (outcome, stored) = rehearse(settings, &locked, seen, console)?;
+        return Ok(Ending { outcome, stored, published: Vec::new(), planned: publisher.plan() });
     }
+    let renewed = renew(settings, network, &locked, seen, console)?;
+    let published = publish(settings, &mut publisher, &renewed, console)?;
+    Ok(Ending { outcome: renewed.outcome, stored: renewed.stored, published, planned: Vec::new() })
+}
+
+/// Under the lock: recovers, and refreshes if that is needed.
+fn renew(
+    settings: &Settings,
+    network: Network,
+    locked: &LockedTokenFile,
+    mut seen: Option<TokenSet>,
+    console: &Console,
+) -> Result<Renewed, Failure> {
+    let journal = console.journal();
     locked.recover(|recovery| {
         seen.take_if(|_| recovery.has_replaced_tokens());
         console.warn(recovery);
     })?;
     let stored = locked.read()?;
     if let Some(outcome) = without_request(settings, seen, &stored) {
-        return Ok(Ending { outcome, stored });
+        return Ok(Renewed { outcome, stored, before: None, deadline: None });
     }
 
     warn_of_client(settings, console);
@@ -67,7 +100,7 @@ pub fn run(settings: &Settings, network: Network, console: &Console) -> Result<E
                 return Err(unsuccessful.kept(context(settings), &file));
             }
             client.release_signals();
-            return without_tokens(settings, &unsuccessful, &stored, locked.read().ok());
+            return without_tokens(settings, &unsuccessful, &stored, locked.read().ok(), deadline);
         }
     };
 
@@ -85,7 +118,31 @@ pub fn run(settings: &Settings, network: Network, console: &Console) -> Result<E
     }
     let is_rotated = !commit.stored.refresh_token().is_same(stored.refresh_token());
     let outcome = Outcome::Refreshed { lifetime: refreshed.response.expires_in, is_rotated };
-    Ok(Ending { outcome, stored: commit.stored })
+    Ok(Renewed { outcome, stored: commit.stored, before: Some(stored), deadline: Some(deadline) })
+}
+
+/// Still under the lock: so an older access token never comes after a newer one. The network has what the refresh
+/// has left of the time.
+fn publish(
+    settings: &Settings,
+    publisher: &mut Publisher,
+    renewed: &Renewed,
+    console: &Console,
+) -> Result<Vec<Publication>, Failure> {
+    let deadline = renewed.deadline.unwrap_or_else(|| Instant::now() + settings.timeout);
+    let token = AccessToken::of(&renewed.stored, renewed.before.as_ref(), SystemTime::now());
+    let Some(token) = token else { return Ok(Vec::new()) };
+    let mut published = Vec::new();
+    let mut failed = None;
+    for result in publisher.publish(&token, deadline) {
+        match result {
+            Ok(publication) => published.push(publication),
+            Err(failure) => failed.replace(failure).iter().for_each(console::tell_failure),
+        }
+    }
+    let Some(failure) = failed else { return Ok(published) };
+    console.tell(&renewed.outcome);
+    Err(failure.hint("the next run publishes it, also one that --min-ttl finds fresh"))
 }
 
 /// A dry run: the same cycle up to the request. It leaves the token file and all drafts as they are, and tells
@@ -95,7 +152,7 @@ fn rehearse(
     locked: &LockedTokenFile,
     seen: Option<TokenSet>,
     console: &Console,
-) -> Result<Ending, Failure> {
+) -> Result<(Outcome, TokenSet), Failure> {
     let plan = locked.examine()?;
     plan.lines().iter().for_each(|line| console.warn(format_args!("a real run {line}")));
     let has_drafts = plan.has_drafts();
@@ -104,7 +161,7 @@ fn rehearse(
         None => (locked.read()?, seen),
     };
     if let Some(outcome) = without_request(settings, seen, &stored) {
-        return Ok(Ending { outcome, stored });
+        return Ok((outcome, stored));
     }
     // Its name is taken where an interrupted run left one, which proves the same.
     if !has_drafts {
@@ -116,7 +173,7 @@ fn rehearse(
     let post = [format!("POST {}", settings.endpoint)].into_iter();
     let headers = settings.headers.iter().map(|(name, value)| format!("{name}: {value}"));
     let request = post.chain(headers).chain(request.masked()).collect();
-    Ok(Ending { outcome: Outcome::DryRun { request }, stored })
+    Ok((Outcome::DryRun { request }, stored))
 }
 
 fn warn_of_client(settings: &Settings, console: &Console) {
@@ -146,9 +203,12 @@ fn without_tokens(
     unsuccessful: &Unsuccessful,
     sent: &TokenSet,
     now: Option<TokenSet>,
-) -> Result<Ending, Failure> {
+    deadline: Instant,
+) -> Result<Renewed, Failure> {
     match now.filter(|now| unsuccessful.is_token_rejected() && !now.has_tokens_of(sent)) {
-        Some(stored) if is_refreshed(&stored, sent) => Ok(Ending { outcome: Outcome::AnotherRun, stored }),
+        Some(stored) if is_refreshed(&stored, sent) => {
+            Ok(Renewed { outcome: Outcome::AnotherRun, stored, before: None, deadline: Some(deadline) })
+        }
         Some(_) => Err(Unsuccessful::other_login(context(settings))),
         None => Err(unsuccessful.diagnosis(context(settings))),
     }

@@ -9,6 +9,7 @@
 //! * `token_set`: what a token file says; the rule by which a token response changes it
 //! * `exchange`: one refresh with its retries; `oauth` says what is sent and understood, `transport`
 //!   sends it
+//! * `publish`: the access token to its readers, after the commit
 //! * `console`, `report`: the only speaker; what it tells of a run that went well
 //! * `failure`: exit codes, messages and hints
 //! * `json`, `text`, `endpoint`, `secret`: values; `member_names`, `lifetime`: what members say of time
@@ -28,6 +29,7 @@ mod lifetime;
 mod member_names;
 mod oauth;
 mod os;
+mod publish;
 mod report;
 mod secret;
 mod text;
@@ -72,10 +74,10 @@ fn run() -> Result<(), Failure> {
 fn refresh(arguments: Arguments) -> Result<(), Failure> {
     os::random::require()?;
     let verbosity = arguments.verbosity.unwrap_or_default();
-    let (settings, network) = config::settle(arguments)?;
+    let (settings, network, publications) = config::settle(arguments)?;
     let console = Console::new(verbosity, &settings.token_file);
-    let ending = cycle::run(&settings, network, &console)?;
-    console.tell(&ending.outcome);
+    let ending = cycle::run(&settings, network, publications, &console)?;
+    console.tell(&ending);
     let Some(what) = settings.print else { return Ok(()) };
     console::print(&report::printed(what, &ending, &settings, SystemTime::now()))
         .map_err(|failure| failure.hint("the token file is safe; run again with --min-ttl to print what it holds"))

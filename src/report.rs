@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::config::{Print, Settings};
 use crate::json::quote;
+use crate::text::harmless;
 use crate::token_set::TokenSet;
 
 /// A run that ended well: exit code 0.
@@ -12,6 +13,33 @@ pub struct Ending {
     pub outcome: Outcome,
     /// What the token file holds now.
     pub stored: TokenSet,
+    /// What became of the access token elsewhere.
+    pub published: Vec<Publication>,
+    /// What a dry run would have published, a line for each place.
+    pub planned: Vec<String>,
+}
+
+/// What became of the access token at one place.
+pub struct Publication {
+    pub place: Place,
+    pub published: Published,
+}
+
+/// A file by its name as given, a Kubernetes Secret by `NAMESPACE/NAME`.
+pub enum Place {
+    File(String),
+    #[cfg(target_os = "linux")]
+    Secret(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Published {
+    Written,
+    /// It was there already.
+    Unchanged,
+    /// What is there expires later: another run has refreshed since.
+    #[cfg(target_os = "linux")]
+    NewerKept,
 }
 
 /// Why the token file holds fresh tokens, or that it was only a trial.
@@ -48,6 +76,34 @@ impl fmt::Display for Outcome {
     }
 }
 
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.outcome)?;
+        for Publication { place, published } in &self.published {
+            match published {
+                Published::Written => write!(f, "; published to {place}")?,
+                Published::Unchanged => write!(f, "; {place} is up to date")?,
+                #[cfg(target_os = "linux")]
+                Published::NewerKept => write!(f, "; {place} has a newer one, which stays")?,
+            }
+        }
+        if !self.planned.is_empty() {
+            f.write_str("\nand then, where it differs, the access token would be published:")?;
+        }
+        self.planned.iter().try_for_each(|line| write!(f, "\n  {line}"))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(name) => f.write_str(&harmless(name)),
+            #[cfg(target_os = "linux")]
+            Self::Secret(name) => write!(f, "Secret {name}"),
+        }
+    }
+}
+
 /// A duration in whole seconds, as `8h` or `7h 59m 59s`.
 fn rounded(duration: Duration) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_secs(duration.as_secs()))
@@ -56,7 +112,7 @@ fn rounded(duration: Duration) -> humantime::FormattedDuration {
 /// What `--print` asked for. A dry run has no tokens to give, only its status.
 #[expect(clippy::disallowed_methods, reason = "--print is the user's wish to see them")]
 pub fn printed(what: Print, ending: &Ending, settings: &Settings, now: SystemTime) -> String {
-    let Ending { outcome, stored } = ending;
+    let Ending { outcome, stored, .. } = ending;
     let access_token = stored.access_token().map_or("", |token| token.expose());
     let refresh_token = stored.refresh_token().expose();
     match (what, outcome) {
@@ -70,7 +126,7 @@ pub fn printed(what: Print, ending: &Ending, settings: &Settings, now: SystemTim
 }
 
 /// One JSON object on one line, without secrets. `expires_at` is in epoch seconds, `rotated` is null
-/// unless this run refreshed.
+/// unless this run refreshed, `published` is there if it was to publish.
 fn status(ending: &Ending, settings: &Settings, now: SystemTime) -> String {
     let (outcome, rotated) = match &ending.outcome {
         Outcome::Refreshed { is_rotated, .. } => ("refreshed", is_rotated.to_string()),
@@ -83,6 +139,26 @@ fn status(ending: &Ending, settings: &Settings, now: SystemTime) -> String {
     let token_file = quote(&settings.token_file.to_string_lossy());
     let endpoint = quote(&settings.endpoint.to_string());
     format!(
-        "{{\"outcome\":\"{outcome}\",\"token_file\":{token_file},\"token_endpoint\":{endpoint},\"expires_at\":{expires_at},\"rotated\":{rotated}}}\n"
+        "{{\"outcome\":\"{outcome}\",\"token_file\":{token_file},\"token_endpoint\":{endpoint},\"expires_at\":{expires_at},\"rotated\":{rotated}{}}}\n",
+        published(&ending.published)
     )
+}
+
+fn published(publications: &[Publication]) -> String {
+    let item = |Publication { place, published }: &Publication| {
+        let outcome = match published {
+            Published::Written => "written",
+            Published::Unchanged => "unchanged",
+            #[cfg(target_os = "linux")]
+            Published::NewerKept => "newer",
+        };
+        let (kind, name) = match place {
+            Place::File(name) => ("access_token_file", name),
+            #[cfg(target_os = "linux")]
+            Place::Secret(name) => ("secret", name),
+        };
+        format!("{{\"{kind}\":{},\"outcome\":\"{outcome}\"}}", quote(name))
+    };
+    let items: Vec<String> = publications.iter().map(item).collect();
+    if items.is_empty() { String::new() } else { format!(",\"published\":[{}]", items.join(",")) }
 }

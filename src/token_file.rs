@@ -38,7 +38,7 @@
 //! is overwritten in place and synced. The complete draft is the redo log until that is done, and
 //! with the fingerprint erased first, it counts whatever half of it TOKENS holds.
 
-mod disk;
+pub mod disk;
 mod draft;
 mod hint;
 mod leftover;
@@ -69,6 +69,11 @@ impl TokenFile {
     /// Resolves symlinks, so that the file is replaced and the links stay.
     pub fn find(given: &Path) -> Result<Self, Failure> {
         TokenPath::find(given).map(|path| Self { path })
+    }
+
+    /// Whether this path, without links, is that of the token file or of a file that belongs to it.
+    pub fn owns(&self, path: &Path) -> bool {
+        self.path.owns(path)
     }
 
     /// What stands here before the wait for the lock; None where a run is overwriting it in place,

@@ -48,7 +48,7 @@ use crate::os::signals;
 use crate::secret::Secret;
 
 pub use connector::Deadlines;
-use connector::{Attempt, Observer, Stage, StageMarker};
+use connector::{Attempt, Observer, Signals, Stage, StageMarker};
 use dial::Dialer;
 use failure::{Fault, UsedProxy};
 pub use failure::{Reason, TransportFailure};
@@ -73,6 +73,7 @@ const MAX_SET_UP: Duration = Duration::from_secs(10);
 pub struct Client {
     network: Network,
     journal: Journal,
+    signals: Signals,
     /// The last attempt, with its connection.
     attempt: Option<Arc<Attempt>>,
 }
@@ -139,7 +140,13 @@ impl Response {
 
 impl Client {
     pub fn new(network: Network, journal: Journal) -> Self {
-        Self { network, journal, attempt: None }
+        Self { network, journal, signals: Signals::Block, attempt: None }
+    }
+
+    /// One whose requests lose nothing if a signal ends them.
+    #[cfg(target_os = "linux")]
+    pub fn interruptible(network: Network, journal: Journal) -> Self {
+        Self { signals: Signals::Pass, ..Self::new(network, journal) }
     }
 
     /// Sends one request, and reads the whole response.
@@ -179,7 +186,7 @@ impl Client {
     fn attempt(&mut self, request: &Request<'_>, deadlines: Deadlines) -> Result<Response, TransportFailure> {
         // Closes the connection of the one before.
         self.attempt = None;
-        let attempt = Attempt::new(request.uri, deadlines, self.journal);
+        let attempt = Attempt::new(request.uri, deadlines, self.journal, self.signals);
         if let Some(proxy) = &self.network.proxy {
             self.journal.step(format_args!("through the proxy {proxy}"));
         }

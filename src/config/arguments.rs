@@ -4,6 +4,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::publication::{AccessTokenFormat, SecretName};
+
 use crate::endpoint::{Environment, TokenEndpoint};
 use crate::exchange::Replay;
 use crate::failure::{Misfit, choose};
@@ -25,6 +27,9 @@ pub struct Arguments {
     pub headers: Vec<(String, String)>,
     pub min_ttl: Option<Duration>,
     pub print: Option<Print>,
+    pub access_token_file: Option<PathBuf>,
+    pub access_token_format: Option<AccessTokenFormat>,
+    pub publish_secret: Option<SecretName>,
     pub timeout: Option<Duration>,
     pub lock_timeout: Option<Duration>,
     pub ca_file: Option<PathBuf>,

@@ -21,10 +21,14 @@ pub fn roots(option: Option<PathBuf>) -> Result<Roots, Failure> {
     let Some(path) = option.or_else(|| variable("SSL_CERT_FILE").map(PathBuf::from)) else {
         return Ok(Roots::BuiltIn);
     };
-    let pem = read(&path, "the CA file")?;
-    Roots::from_pem(&pem).ok_or_else(|| {
-        unusable(&path, "the CA file", &pem, Lack { what: "no PEM certificate in it", hint: CERTIFICATE_HINT })
-    })
+    roots_of(&path, "the CA file")
+}
+
+/// Exactly the roots in this file, whose role a message names.
+pub fn roots_of(path: &Path, role: &str) -> Result<Roots, Failure> {
+    let pem = read(path, role)?;
+    Roots::from_pem(&pem)
+        .ok_or_else(|| unusable(path, role, &pem, Lack { what: "no PEM certificate in it", hint: CERTIFICATE_HINT }))
 }
 
 /// The certificate and key for mutual TLS; without a key file of its own, the key is in the certificate's.

@@ -12,9 +12,10 @@ _docusign_refresh() {
     case $before in
         --environment) words='demo production' ;;
         --client-auth) words='client_secret_basic client_secret_basic_raw client_secret_post none' ;;
+        --access-token-format) words='token header env' ;;
         --print) words='access-token refresh-token header tokens status' ;;
-        --token-endpoint | --param | --header | --client-id | --min-ttl | --timeout | --lock-timeout | --proxy) ;;
-        --client-secret-file | --client-cert | --client-key | --ca-file)
+        --token-endpoint | --param | --header | --client-id | --min-ttl | --timeout | --lock-timeout | --proxy | --publish-secret) ;;
+        --client-secret-file | --client-cert | --client-key | --ca-file | --access-token-file)
             mapfile -t COMPREPLY < <(compgen -f -- "$word")
             return
             ;;
@@ -25,7 +26,7 @@ _docusign_refresh() {
             fi
             words='--environment --token-endpoint --param --header --client-id --client-secret-file
                 --client-auth --client-cert --client-key --min-ttl --timeout --lock-timeout --no-replay --dry-run
-                --ca-file --proxy --print --quiet --verbose --help --version -q -v -h -V'
+                --ca-file --proxy --print --access-token-file --access-token-format --publish-secret --quiet --verbose --help --version -q -v -h -V'
             ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")

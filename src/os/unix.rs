@@ -57,6 +57,12 @@ pub fn create_draft(path: &Path, _tokens: &Path, _metadata: &Metadata) -> io::Re
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
+/// Creates a file for its owner and its group, as far as the umask lets them, and nothing else: an existing
+/// file or link is an error.
+pub fn create_for_readers(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o640).open(path)
+}
+
 /// Makes a file's content durable.
 pub fn sync(path: &Path) -> io::Result<()> {
     retrying(|| File::open(path))?.sync_all()
@@ -100,8 +106,7 @@ pub fn owner_of(metadata: &Metadata) -> String {
     format!("{}:{}", metadata.uid(), metadata.gid())
 }
 
-/// Gives `file` the owner and group of the token file.
-pub fn copy_owner(tokens: &Metadata, file: &File) -> io::Result<()> {
+fn copy_owner(tokens: &Metadata, file: &File) -> io::Result<()> {
     let own = retrying(|| file.metadata())?;
     let changed = |wanted: u32, own: u32| (wanted != own).then_some(wanted);
     match (changed(tokens.uid(), own.uid()), changed(tokens.gid(), own.gid())) {

@@ -100,6 +100,11 @@ pub fn create_draft(path: &Path, tokens: &Path, metadata: &Metadata) -> io::Resu
     })
 }
 
+/// Creates a file for whom its directory says, and nothing else: an existing file is an error.
+pub fn create_for_readers(path: &Path) -> io::Result<File> {
+    File::create_new(path)
+}
+
 fn create(path: &Path, access: u32, dacl: &Descriptor, attributes: u32) -> io::Result<File> {
     let name: Vec<u16> = path.as_os_str().encode_wide().chain([0]).collect();
     let security = security::SECURITY_ATTRIBUTES {
@@ -221,11 +226,6 @@ pub const MAKE_MUTABLE: &str = "attrib -r";
 /// Whether that attribute is set.
 pub fn is_immutable(_tokens: &Path, metadata: &Metadata) -> io::Result<bool> {
     Ok(metadata.file_attributes() & file_system::FILE_ATTRIBUTE_READONLY != 0)
-}
-
-/// Who may open a file depends on its DACL here, not on its owner.
-pub fn copy_owner(_tokens: &Metadata, _file: &File) -> io::Result<()> {
-    Ok(())
 }
 
 /// The DACL of the token file, which the draft has, decides who may open it.

@@ -180,7 +180,7 @@ impl Draft<'_> {
             .and_then(|()| disk::write_durably(&self.file, body))
             .and_then(|()| disk::rename(&self.path, &kept));
         if let Err(error) = written {
-            self.file = self.write_response_again(&kept, body).map_err(|_| self.response_not_kept(&kept, &error))?;
+            self.file = self.write_response_again(&kept, body).map_err(|_| self.response_not_kept(&error))?;
         }
         if self.directory.sync_name(&self.file).is_ok() {
             let _ = self.locked.lock.erase_note();
@@ -190,8 +190,8 @@ impl Draft<'_> {
 
     fn write_response_again(&self, kept: &Path, body: &[u8]) -> io::Result<File> {
         let file = retrying(|| os::create_draft(kept, self.locked.path.resolved(), &self.replaced))?;
-        // It is private from its first instant; whose it is matters less than that it is there.
-        let _ = os::copy_owner(&self.replaced, &file);
+        os::copy_protection(self.locked.path.resolved(), &self.replaced, &file)?;
+        os::make_private(&file)?;
         disk::write_durably(&file, body)?;
         // What the draft has of the response is safe here.
         let _ = disk::remove(&self.path);
@@ -259,19 +259,11 @@ impl Draft<'_> {
         failure.hint("the old refresh token is spent; without the new one, authorize again")
     }
 
-    fn response_not_kept(&self, kept: &Path, error: &io::Error) -> Failure {
-        let failure = self.after(format!("the response could not be read, and saving it failed: {}", reason(error)));
-        let kept = match Leftover::at(kept) {
-            Ok(Leftover::Partial(_) | Leftover::Complete(_)) => Some(kept.display().to_string()),
-            _ => {
-                let _ = disk::remove(kept);
-                None
-            }
-        };
-        let parts = [kept.into_iter().collect(), self.keep_parts()].concat();
-        let failure = match parts.as_slice() {
+    fn response_not_kept(&self, error: &io::Error) -> Failure {
+        let failure = self.after(format!("the response could not be read, and not be saved either: {}", reason(error)));
+        let failure = match self.keep_parts().as_slice() {
             [] => failure,
-            parts => failure.hint(format!("what was written of it is in {}", parts.join(" and "))),
+            parts => failure.hint(format!("what was saved of it is in {}", parts.join(" and "))),
         };
         failure.hint("the refresh token may be spent; if the next run is rejected, authorize again")
     }

@@ -75,6 +75,20 @@ impl TokenPath {
         self.resolved.parent().unwrap_or(Path::new("/"))
     }
 
+    /// Whether this is the path of the token file, or of one of those next to it.
+    pub fn owns(&self, path: &Path) -> bool {
+        // Where names differ in more than their case.
+        let name = |path: &Path| match cfg!(any(windows, target_os = "macos")) {
+            true => path.to_string_lossy().to_lowercase(),
+            false => path.to_string_lossy().into_owned(),
+        };
+        let path = name(path);
+        path.strip_prefix(&name(&self.resolved)).is_some_and(|suffix| {
+            ["", LOCK, DRAFT, SECOND_DRAFT].contains(&suffix)
+                || [RESCUE, RESPONSE].iter().any(|kept| suffix.starts_with(kept))
+        })
+    }
+
     pub fn lock(&self) -> PathBuf {
         self.sibling(LOCK)
     }

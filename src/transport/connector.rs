@@ -29,6 +29,14 @@ pub struct Deadlines {
     pub respond_by: Instant,
 }
 
+/// Whether a signal may end the process while a request is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signals {
+    Block,
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only a Secret takes such requests"))]
+    Pass,
+}
+
 /// How far an attempt came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
@@ -49,6 +57,7 @@ pub struct Attempt {
     target: Uri,
     pub deadlines: Deadlines,
     pub journal: Journal,
+    signals: Signals,
     progress: Mutex<Progress>,
 }
 
@@ -67,7 +76,7 @@ struct Progress {
 }
 
 impl Attempt {
-    pub fn new(target: &Uri, deadlines: Deadlines, journal: Journal) -> Arc<Self> {
+    pub fn new(target: &Uri, deadlines: Deadlines, journal: Journal, signals: Signals) -> Arc<Self> {
         let progress = Progress {
             stage: Stage::Resolving,
             peer: Peer::Server,
@@ -77,7 +86,7 @@ impl Attempt {
             said_by_proxy: Vec::new(),
             connection: None,
         };
-        Arc::new(Self { target: target.clone(), deadlines, journal, progress: Mutex::new(progress) })
+        Arc::new(Self { target: target.clone(), deadlines, journal, signals, progress: Mutex::new(progress) })
     }
 
     /// How far this came, and with whom.
@@ -135,7 +144,9 @@ impl Attempt {
             return Err(ureq::Error::Timeout(Timeout::SendRequest));
         }
         progress.is_sent = true;
-        signals::block();
+        if self.signals == Signals::Block {
+            signals::block();
+        }
         self.journal.step(format_args!("sending the request"));
         Ok(())
     }

@@ -11,7 +11,8 @@
 //! - standard output holds none but tokens that are stored in the token file, and those only
 //!   after `--print` was told to print tokens;
 //! - on disk they are in the files that the test wrote itself, in the drafts of these
-//!   (`NAME.new`, `NAME.new.again`, `NAME.rescue-…`, `NAME.answer-…`), and in no other file of the workspace.
+//!   (`NAME.new`, `NAME.new.again`, `NAME.rescue-…`, `NAME.answer-…`), and in no other file of the workspace; but
+//!   the access token file and its draft hold access tokens.
 //!
 //! A failed test shows the whole outcome and keeps the directory. A run that hangs is killed
 //! after two minutes.
@@ -20,6 +21,7 @@ use crate::canary;
 use crate::pattern::{Span, Visible};
 #[cfg(target_os = "linux")]
 use crate::seccomp::{self, Calls};
+use crate::token_server::rotated_access_token;
 use crate::token_server::{Authority, Client, Leaf, Protection, Record, Rotation, Script, Terms, TokenServer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -520,11 +522,12 @@ impl Outcome {
             }
         }
         let streams = [("standard output".to_owned(), &printed), ("standard error".to_owned(), &self.stderr)];
-        let files = self
-            .files
+        let published: BTreeMap<&String, Vec<u8>> =
+            self.files.iter().map(|(name, content)| (name, self.unpublished(name, content))).collect();
+        let files = published
             .iter()
             .filter(|(name, _)| !self.may_hold_secrets(name))
-            .map(|(name, content)| (name.clone(), content));
+            .map(|(name, content)| ((*name).clone(), content));
         streams
             .into_iter()
             .chain(files)
@@ -533,6 +536,24 @@ impl Outcome {
                 Some(format!("a secret {} in {place}: {}", leak.form, leak.context))
             })
             .collect()
+    }
+
+    /// A file without the access tokens that are to be there.
+    fn unpublished(&self, name: &str, content: &[u8]) -> Vec<u8> {
+        let mut content = content.to_vec();
+        let variable = self.environment.get(OsStr::new("DOCUSIGN_ACCESS_TOKEN_FILE"));
+        let option = self.args.iter().position(|arg| arg == "--access-token-file").map(|at| &self.args[at + 1]);
+        let file = option.or(variable).and_then(|file| file.to_str());
+        if file.is_some_and(|file| [file, &format!("{file}.new")].contains(&name)) {
+            let stored = self.stored_members().into_iter().filter(|(member, _)| member == "access_token");
+            let of_rotation = (0..100).rev().map(rotated_access_token);
+            for token in stored.map(|(_, token)| token).chain(of_rotation) {
+                while let Some(at) = canary::position(&content, token.as_bytes()) {
+                    content.drain(at..at + token.len());
+                }
+            }
+        }
+        content
     }
 
     /// The tokens that were asked for. That none is printed which is not stored is part of the
@@ -547,14 +568,19 @@ impl Outcome {
         if !asked.last().is_some_and(|what| tokens.contains(&what)) {
             return Vec::new();
         }
+        let is_token = |(name, _): &(String, String)| name == "access_token" || name == "refresh_token";
+        self.stored_members().into_iter().filter(is_token).map(|(_, token)| token).collect()
+    }
+
+    /// The members of the token files that are strings, and not empty.
+    fn stored_members(&self) -> Vec<(String, String)> {
         let stored = self.given.iter().filter_map(|name| self.files.get(name));
         let members = stored
             .filter_map(|content| serde_json::from_slice(content).ok())
             .flat_map(|members: serde_json::Map<String, serde_json::Value>| members);
         members
-            .filter(|(name, _)| name == "access_token" || name == "refresh_token")
-            .filter_map(|(_, value)| value.as_str().map(str::to_owned))
-            .filter(|token| !token.is_empty())
+            .filter_map(|(name, value)| Some((name, value.as_str()?.to_owned())))
+            .filter(|(_, text)| !text.is_empty())
             .collect()
     }
 

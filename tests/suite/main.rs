@@ -15,6 +15,8 @@
 #[path = "../token_server/mod.rs"]
 mod token_server;
 
+#[cfg(target_os = "linux")]
+mod api_server;
 #[cfg(unix)]
 mod bare_root;
 #[cfg(unix)]
@@ -28,6 +30,8 @@ mod certificates;
 mod client_certificates;
 #[cfg(target_os = "linux")]
 mod clocks;
+#[cfg(target_os = "linux")]
+mod cluster;
 #[cfg(unix)]
 mod container;
 #[cfg(target_os = "linux")]
@@ -47,8 +51,6 @@ mod file_shapes;
 mod held_signals;
 #[cfg(unix)]
 mod image;
-#[cfg(target_os = "linux")]
-mod kept_responses;
 #[cfg(target_os = "linux")]
 mod kills;
 mod kit;
@@ -79,8 +81,16 @@ mod places;
 mod power_cuts;
 #[cfg(unix)]
 mod proxies;
+#[cfg(target_os = "linux")]
+mod publish_file;
+#[cfg(target_os = "linux")]
+mod publish_secret;
+#[cfg(target_os = "linux")]
+mod publish_sweeps;
 #[cfg(unix)]
 mod readme;
+#[cfg(target_os = "linux")]
+mod real_cluster;
 #[cfg(unix)]
 mod recipes;
 #[cfg(target_os = "linux")]

@@ -43,7 +43,7 @@ impl OidcProvider {
         let commands = process.stdin.take().expect("it is piped");
         let answers = BufReader::new(process.stdout.take().expect("it is piped"));
         let mut server = OidcProvider { process, commands, answers, port: 0 };
-        let (cert, key) = kit::authority().server_pem();
+        let (cert, key) = kit::authority().server_pem(&["localhost", "127.0.0.1", "::1"]);
         let client = |method: &str| json!({"id": format!("{method} & more"), "secret": SECRET, "method": method});
         let clients = [client(BASIC), client(POST)];
         let setup = json!({"key": key, "cert": cert, "ca": kit::authority().pem(), "clients": clients});

@@ -242,8 +242,8 @@ fn podman_runs_the_image_as_written() {
     assert_eq!((host.rotation.refreshes(), host.rotation.reuses()), (1, 0));
 }
 
-/// The manifest, after the validator found it sound.
-fn manifest(workspace: &Workspace) -> Option<Value> {
+/// The manifests by their kinds, after the validator found them sound.
+fn manifests(workspace: &Workspace) -> Option<BTreeMap<String, Value>> {
     let validator = tools::find("kubernetes-validate")?;
     let file = tools::beside(&workspace.directory(), "cronjob.yaml");
     fs::write(&file, recipe("cronjob.yaml")).expect("write the manifest beside the workspace");
@@ -254,16 +254,19 @@ fn manifest(workspace: &Workspace) -> Option<Value> {
     let program = fs::read(&validator).expect("read the validator");
     let python = program.lines().next().and_then(Result::ok).expect("its first line");
     let python = python.strip_prefix("#!").expect("it names its interpreter").trim();
-    let to_json = "import json, sys, yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)";
+    let to_json = "import json, sys, yaml; json.dump(list(yaml.safe_load_all(open(sys.argv[1]))), sys.stdout)";
     let output = Command::new(python).args(["-c", to_json]).arg(&file).output().expect("start Python");
     assert!(output.status.success(), "{}", report(&output));
-    Some(serde_json::from_slice(&output.stdout).expect("JSON"))
+    let manifests: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+    let kind = |manifest: &Value| manifest["kind"].as_str().expect("a kind").to_owned();
+    Some(manifests.into_iter().map(|manifest| (kind(&manifest), manifest)).collect())
 }
 
 #[test]
 fn the_cron_job_is_sound_and_fails_at_once_where_no_other_try_helps() {
     let workspace = Workspace::new("recipe-kubernetes");
-    let Some(manifest) = manifest(&workspace) else { return };
+    let Some(manifests) = manifests(&workspace) else { return };
+    let manifest = &manifests["CronJob"];
     assert_eq!(manifest["spec"]["concurrencyPolicy"], "Forbid");
     let job = &manifest["spec"]["jobTemplate"]["spec"];
     assert_eq!(job["template"]["spec"]["restartPolicy"], "Never", "a policy on failures asks for it");
@@ -277,11 +280,42 @@ fn the_cron_job_is_sound_and_fails_at_once_where_no_other_try_helps() {
     assert_eq!(codes, final_codes.collect());
 }
 
+/// The account may do what the program does, to the Secret that it publishes in and the reader mounts.
+#[test]
+fn the_manifests_of_the_cron_job_fit_together() {
+    let workspace = Workspace::new("recipe-manifests");
+    let Some(manifests) = manifests(&workspace) else { return };
+    let kinds: Vec<&str> = manifests.keys().map(String::as_str).collect();
+    assert_eq!(kinds, ["CronJob", "Deployment", "Role", "RoleBinding", "Secret", "ServiceAccount"]);
+    let name = |kind: &str| &manifests[kind]["metadata"]["name"];
+    assert!(manifests["Secret"].get("data").is_none(), "applied again, it would put this back");
+
+    let job = &manifests["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]["spec"];
+    assert_eq!(&job["serviceAccountName"], name("ServiceAccount"));
+    assert!(job.get("automountServiceAccountToken").is_none());
+    let environment = job["containers"][0]["env"].as_array().expect("variables");
+    let variable = |wanted: &str| environment.iter().find(|variable| variable["name"] == wanted).map(|it| &it["value"]);
+    assert_eq!(variable("DOCUSIGN_PUBLISH_SECRET"), Some(name("Secret")));
+
+    let rules = manifests["Role"]["rules"].as_array().expect("rules");
+    let rule = serde_json::json!({"apiGroups": [""], "resources": ["secrets"], "resourceNames": [name("Secret")], "verbs": ["get", "patch"]});
+    assert_eq!(rules.as_slice(), [rule]);
+    let binding = &manifests["RoleBinding"];
+    assert_eq!((&binding["roleRef"]["kind"], &binding["roleRef"]["name"]), (&"Role".into(), name("Role")));
+    assert_eq!(&binding["subjects"][0]["name"], name("ServiceAccount"));
+
+    let reader = &manifests["Deployment"]["spec"]["template"]["spec"];
+    assert_eq!(&reader["volumes"][0]["secret"]["secretName"], name("Secret"));
+    let mount = &reader["containers"][0]["volumeMounts"][0];
+    assert_eq!((&mount["readOnly"], mount.get("subPath")), (&true.into(), None));
+}
+
 /// With the variables, mounts and user of the manifest, and the root read-only, as it says.
 #[test]
 fn the_container_of_the_cron_job_refreshes() {
     let host = Host::new("recipe-pod");
-    let Some(manifest) = manifest(&host.workspace) else { return };
+    let Some(manifests) = manifests(&host.workspace) else { return };
+    let manifest = &manifests["CronJob"];
     let Some(image) = Image::build(&host.workspace.directory()) else { return };
     let pod = &manifest["spec"]["jobTemplate"]["spec"]["template"]["spec"];
     let container = &pod["containers"][0];
@@ -297,6 +331,8 @@ fn the_container_of_the_cron_job_refreshes() {
         environment.insert(part("name"), part("value"));
     }
     environment.extend(host.endpoint());
+    // `real_cluster` publishes; here is no cluster.
+    environment.remove("DOCUSIGN_PUBLISH_SECRET");
     let (tokens, secret) = (host.workspace.path("tokens"), host.workspace.path("client-secret"));
     let ca_file = host.workspace.ca_file();
     let secret_file = environment["DOCUSIGN_CLIENT_SECRET_FILE"].clone();

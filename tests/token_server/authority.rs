@@ -144,9 +144,9 @@ impl Authority {
         params.signed_by(key, &self.issuer).expect("sign a client certificate").pem()
     }
 
-    /// Certificate and key of a server at localhost, in PEM, for one that is not ours.
-    pub fn server_pem(&self) -> (String, String) {
-        let terms = Terms::new(Leaf::Localhost);
+    /// Certificate and key of a server with these names, in PEM, for one that is not ours.
+    pub fn server_pem(&self, names: &[&str]) -> (String, String) {
+        let terms = Terms::new(Leaf::Localhost).names(names);
         let params = CertificateParams::new(terms.names).expect("sound names");
         let certificate = params.signed_by(&terms.key, &self.issuer).expect("sign the leaf");
         (certificate.pem(), terms.key.serialize_pem())

@@ -25,7 +25,7 @@ mod sockets;
 pub use authority::{Authority, ClientCertificates, Leaf, Protection, Terms, Version};
 pub use relay::Relay;
 pub use request::Request;
-pub use rotation::{Client, Rotation};
+pub use rotation::{Client, Rotation, access_token as rotated_access_token};
 pub use script::{Script, Step, json_reply};
 #[cfg(unix)]
 pub use sockets::BlackHole;

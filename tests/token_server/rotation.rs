@@ -216,7 +216,8 @@ fn refresh_token(generation: usize) -> String {
     format!("Canary7~refresh+{generation}/uFvR==")
 }
 
-fn access_token(generation: usize) -> String {
+/// What the server issues as the access token of this number.
+pub fn access_token(generation: usize) -> String {
     format!("Canary7~access+{generation}/xK9e==")
 }
 

@@ -1,0 +1,130 @@
+//! The cluster that this pod runs in: where its API server is, whom to trust there, who the pod is.
+//!
+//! As client-go's in-cluster configuration has it: two variables, and the files of the service account, which
+//! the kubelet mounts.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use http::Uri;
+
+use super::SecretName;
+use super::environment::{read_text, variable};
+use super::pem;
+use super::publication::is_label;
+use crate::failure::Failure;
+use crate::transport::Roots;
+
+/// Where the kubelet mounts `token`, `ca.crt` and `namespace`.
+pub const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+const HOST: &str = "KUBERNETES_SERVICE_HOST";
+const PORT: &str = "KUBERNETES_SERVICE_PORT";
+
+const NO_ACCOUNT: &str =
+    "a pod has it unless automountServiceAccountToken is false, in the pod or in its service account";
+
+/// A Secret, and the API server that holds it.
+pub struct SecretPlace {
+    pub namespace: String,
+    pub name: String,
+    /// The pod's own namespace, where it is known.
+    pub own_namespace: Option<String>,
+    uri: Uri,
+}
+
+impl SecretPlace {
+    pub fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// `NAMESPACE/NAME`
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+}
+
+impl fmt::Display for SecretPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret {}/{}", self.namespace, self.name)
+    }
+}
+
+/// Finds out, before anything is sent, what this pod would need to publish: where, and whom to trust there.
+pub fn secret_place(wanted: SecretName) -> Result<(SecretPlace, Roots), Failure> {
+    let (Some(host), Some(port)) = (variable(HOST), variable(PORT)) else {
+        return Err(Failure::configuration(
+            "--publish-secret",
+            &format!("{HOST} and {PORT} are not set: this is not a pod"),
+            "Kubernetes sets both in every pod; elsewhere, use --access-token-file",
+        ));
+    };
+    let (host, port) = (read_text(HOST, &host)?, read_text(PORT, &port)?);
+    let account = Path::new(SERVICE_ACCOUNT);
+    let own_namespace = read_account(account, "namespace", is_label);
+    let namespace = match (wanted.namespace, &own_namespace) {
+        (Some(namespace), _) => namespace,
+        (None, Ok(namespace)) => namespace.clone(),
+        (None, Err(error)) => return Err(unreadable(account, "namespace", error)),
+    };
+    let ca_file = account.join("ca.crt");
+    let roots = pem::roots_of(&ca_file, "the cluster's CA file").map_err(|failure| failure.hint(NO_ACCOUNT))?;
+    let is_token = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    read_account(account, "token", is_token).map_err(|error| unreadable(account, "token", &error))?;
+    let uri = uri(&host, &port, &namespace, &wanted.name).ok_or_else(|| {
+        let what = format!("{HOST} and {PORT} do not name a host and a port");
+        Failure::configuration("--publish-secret", &what, "Kubernetes sets both in every pod: leave them as they are")
+    })?;
+    Ok((SecretPlace { namespace, name: wanted.name, own_namespace: own_namespace.ok(), uri }, roots))
+}
+
+/// One of the service account's files, if it holds what it should.
+fn read_account(account: &Path, name: &str, is_sound: impl Fn(&str) -> bool) -> io::Result<String> {
+    let text = fs::read_to_string(account.join(name))?;
+    match text.trim() {
+        text if is_sound(text) => Ok(text.to_owned()),
+        _ => Err(io::Error::other("it does not hold one")),
+    }
+}
+
+fn unreadable(account: &Path, name: &str, error: &io::Error) -> Failure {
+    Failure::unreadable(&account.join(name), &format!("the service account's {name}"), error).hint(NO_ACCOUNT)
+}
+
+fn uri(host: &str, port: &str, namespace: &str, name: &str) -> Option<Uri> {
+    let port: u16 = port.parse().ok().filter(|&port| port != 0)?;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte);
+    let host = host.trim_matches(['[', ']']);
+    if host.is_empty() || !host.bytes().all(is_plain) {
+        return None;
+    }
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let path = format!("/api/v1/namespaces/{namespace}/secrets/{name}?fieldManager=docusign-refresh");
+    format!("https://{host}:{port}{path}").parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_ipv6_stands_in_brackets() {
+        for (host, port, wanted) in [
+            ("10.96.0.1", "443", Some("https://10.96.0.1:443/")),
+            ("fd00::1", "443", Some("https://[fd00::1]:443/")),
+            ("[fd00::1]", "6443", Some("https://[fd00::1]:6443/")),
+            ("kubernetes.default.svc", "443", Some("https://kubernetes.default.svc:443/")),
+            ("10.96.0.1", "0", None),
+            ("10.96.0.1", "tcp://10.96.0.1:443", None),
+            ("10.96.0.1/x", "443", None),
+            ("user@10.96.0.1", "443", None),
+            ("", "443", None),
+        ] {
+            let uri = uri(host, port, "ns", "name").map(|uri| uri.to_string());
+            let rest = "api/v1/namespaces/ns/secrets/name?fieldManager=docusign-refresh";
+            assert_eq!(uri, wanted.map(|beginning| format!("{beginning}{rest}")), "{host} {port}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The access token to its readers, after the commit: into a file of its own, into a Kubernetes Secret. Never
+//! the refresh token.
+//!
+//! The token file stays the one store. What can be wrong with the settings is found before anything is sent
+//! ([`Publisher::prepare`]). The rest is done under the token file's lock, once that holds fresh tokens: also
+//! where `--min-ttl` or another run made a refresh needless. What is there is looked at first, and written only if
+//! it differs. So a run whose publication failed ends with exit code 75 and has lost nothing, and the next run
+//! makes up for it.
+
+mod access_token;
+mod file;
+#[cfg(target_os = "linux")]
+mod kubernetes;
+#[cfg(target_os = "linux")]
+mod secret_object;
+
+use std::time::Instant;
+
+use crate::config::Publications;
+use crate::failure::Failure;
+use crate::journal::Journal;
+use crate::report::{Place, Publication};
+use crate::token_file::TokenFile;
+pub use access_token::AccessToken;
+
+/// The places where the access token is to be.
+pub struct Publisher {
+    file: Option<file::Target>,
+    #[cfg(target_os = "linux")]
+    secret: Option<kubernetes::ApiServer>,
+}
+
+impl Publisher {
+    /// Refuses places that can't be published to.
+    #[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "only a Secret takes the network"))]
+    pub fn prepare(wanted: Publications, token_file: &TokenFile, journal: Journal) -> Result<Self, Failure> {
+        Ok(Self {
+            file: wanted.file.map(|file| file::Target::find(file, token_file)).transpose()?,
+            #[cfg(target_os = "linux")]
+            secret: wanted.secret.map(|(place, roots)| kubernetes::ApiServer::new(place, roots, journal)),
+        })
+    }
+
+    /// What a run would do, a line each.
+    pub fn plan(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if let Some(file) = &self.file {
+            lines.push(format!("write the access token to {}", file.given().display()));
+        }
+        #[cfg(target_os = "linux")]
+        if let Some(secret) = &self.secret {
+            lines.push(format!("PATCH {}", secret.place().uri()));
+        }
+        lines
+    }
+
+    /// Publishes at every place, whatever comes of the others. The network has until `deadline`.
+    #[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "only a Secret takes the network"))]
+    pub fn publish(&mut self, ours: &AccessToken<'_>, deadline: Instant) -> Vec<Result<Publication, Failure>> {
+        let mut results = Vec::new();
+        if let Some(file) = &self.file {
+            let place = Place::File(file.given().display().to_string());
+            results.push(file.publish(ours).map(|published| Publication { place, published }));
+        }
+        #[cfg(target_os = "linux")]
+        if let Some(secret) = &mut self.secret {
+            let place = Place::Secret(secret.place().full_name());
+            results.push(secret.publish(ours, deadline).map(|published| Publication { place, published }));
+        }
+        results
+    }
+}

@@ -1,0 +1,29 @@
+//! What is published.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::secret::Secret;
+use crate::token_set::TokenSet;
+
+/// The access token that the token file holds, read under its lock.
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only a Secret tells more than the token"))]
+pub struct AccessToken<'a> {
+    pub token: &'a Secret,
+    /// In epoch seconds, where the token file tells.
+    pub expires_at: Option<u64>,
+    /// The access token that this run has replaced: readers that have it have an older one, whatever it
+    /// says of its end.
+    pub replaced: Option<&'a Secret>,
+}
+
+impl<'a> AccessToken<'a> {
+    /// None where the token file holds no access token.
+    pub fn of(stored: &'a TokenSet, before: Option<&'a TokenSet>, now: SystemTime) -> Option<Self> {
+        let since_epoch = |at: SystemTime| at.duration_since(UNIX_EPOCH).ok();
+        Some(Self {
+            token: stored.access_token()?,
+            expires_at: stored.expires_at(now).and_then(since_epoch).map(|since| since.as_secs()),
+            replaced: before.and_then(TokenSet::access_token),
+        })
+    }
+}

@@ -1,0 +1,231 @@
+//! The access token into a file of its own, for readers that must not see the refresh token.
+//!
+//!     FILE          symlinks resolved first; the link itself survives
+//!     FILE.new      the draft, with the owner, group and mode of FILE before it holds a token
+//!
+//! A reader sees the old content or the new one, whole: the draft is synced, renamed to FILE, and then the
+//! directory is synced. If FILE holds the same already, nothing is written. A FILE that is not there is
+//! created with mode 0640, less the umask, in a directory that exists.
+//!
+//! All this is done under the lock of the token file, so a slower run can't put an older access token over a newer
+//! one. A draft that an interrupted run left is removed by the next.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::access_token::AccessToken;
+use crate::config::{AccessTokenFile, AccessTokenFormat};
+use crate::failure::{Exit, Failure};
+use crate::os::{self, retrying};
+use crate::report::Published;
+use crate::secret::Secret;
+use crate::text::reason;
+use crate::token_file::{TokenFile, disk};
+
+/// The variable that `EnvironmentFile=` sets, in the format `env`.
+const VARIABLE: &str = "DOCUSIGN_ACCESS_TOKEN";
+
+const DRAFT: &str = ".new";
+
+/// Links to links are followed so often, as Linux does.
+const MAX_LINKS: usize = 40;
+
+/// A file that can be replaced, or created.
+pub struct Target {
+    given: PathBuf,
+    resolved: PathBuf,
+    format: AccessTokenFormat,
+}
+
+impl Target {
+    /// Refuses, before anything is sent, what can't be replaced, and what belongs to the token file.
+    pub fn find(file: AccessTokenFile, token_file: &TokenFile) -> Result<Self, Failure> {
+        let AccessTokenFile { path: given, format } = file;
+        let refused = |what: &str| {
+            let what = format!("cannot be used as the access token file: it {what}");
+            Failure::new(Exit::CantCreat, given.display().to_string(), what)
+                .hint("nothing was sent; name a regular file, or a new one in a directory that exists")
+        };
+        if os::is_device(&given) {
+            return Err(refused("is a device"));
+        }
+        let resolved = resolve(&given).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => refused("is in a directory that does not exist"),
+            _ => refused(&format!("cannot be looked up: {}", reason(&error))),
+        })?;
+        let draft = with_suffix(&resolved, DRAFT);
+        if token_file.owns(&resolved) || token_file.owns(&draft) {
+            let what = "would overwrite the token file, or a file that belongs to it";
+            return Err(Failure::usage("--access-token-file", what, "name a file of its own for the access token"));
+        }
+        if let Err(error) = retrying(|| fs::symlink_metadata(&draft))
+            && error.kind() == io::ErrorKind::InvalidFilename
+        {
+            return Err(refused("has a name too long for its draft"));
+        }
+        match retrying(|| fs::metadata(&resolved)) {
+            Ok(metadata) if metadata.is_dir() => Err(refused("is a directory")),
+            Ok(metadata) if !metadata.is_file() => Err(refused("is not a regular file")),
+            Ok(metadata) if os::has_hard_links(&resolved, &metadata) => {
+                Err(refused("has other hard links, which a replacement would cut off"))
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(refused(&format!("cannot be looked up: {}", reason(&error))))
+            }
+            _ => Ok(Self { given, resolved, format }),
+        }
+    }
+
+    pub fn given(&self) -> &Path {
+        &self.given
+    }
+
+    /// Replaces the file if what is in it differs.
+    pub fn publish(&self, ours: &AccessToken<'_>) -> Result<Published, Failure> {
+        let content = content(self.format, ours.token).map_err(|what| self.failure(what))?;
+        if self.holds(&content) {
+            return Ok(Published::Unchanged);
+        }
+        let written = self.replace(&content);
+        written.map(|()| Published::Written).map_err(|error| {
+            let hint = match error.kind() {
+                io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices => {
+                    "it is mounted by itself, and can't be replaced: mount its directory instead".to_owned()
+                }
+                _ => format!("this user must be able to replace it in {}", self.directory().display()),
+            };
+            self.failure(reason(&error)).hint(hint)
+        })
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "compared")]
+    fn holds(&self, content: &Secret) -> bool {
+        let content = content.expose().as_bytes();
+        disk::read_up_to(&self.resolved, content.len() + 1).is_ok_and(|found| found == content)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "stored in the access token file")]
+    fn replace(&self, content: &Secret) -> io::Result<()> {
+        let draft = with_suffix(&self.resolved, DRAFT);
+        match disk::remove(&draft) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let directory = os::Directory::open(self.directory())?;
+        let written = self.create(&draft).and_then(|file| {
+            disk::write_durably(&file, content.expose().as_bytes())?;
+            disk::rename(&draft, &self.resolved)?;
+            directory.sync_name(&file)
+        });
+        if written.is_err() {
+            let _ = disk::remove(&draft);
+        }
+        written
+    }
+
+    fn create(&self, draft: &Path) -> io::Result<File> {
+        match retrying(|| fs::metadata(&self.resolved)) {
+            Ok(metadata) => {
+                let file = retrying(|| os::create_draft(draft, &self.resolved, &metadata))?;
+                os::copy_protection(&self.resolved, &metadata, &file)?;
+                Ok(file)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => retrying(|| os::create_for_readers(draft)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn directory(&self) -> &Path {
+        self.resolved.parent().unwrap_or(Path::new("/"))
+    }
+
+    fn failure(&self, why: impl fmt::Display) -> Failure {
+        let what = format!("the access token was not published: {why}; the token file is safe");
+        Failure::new(Exit::TempFail, self.given.display().to_string(), what)
+    }
+}
+
+/// The path without links, also where nothing is there yet. The directory must be.
+fn resolve(given: &Path) -> io::Result<PathBuf> {
+    let mut path = given.to_owned();
+    for _ in 0..MAX_LINKS {
+        let directory = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        match retrying(|| fs::symlink_metadata(&path)) {
+            Ok(metadata) if metadata.is_symlink() => path = directory.join(retrying(|| fs::read_link(&path))?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+                return Ok(retrying(|| os::resolve(directory))?.join(name));
+            }
+            Ok(_) => return retrying(|| os::resolve(&path)),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::NotFound.into())
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
+
+/// What the file is to hold. A line can't carry every character: RFC 6749, appendix A.12, allows an access token
+/// printable ASCII alone.
+#[expect(clippy::disallowed_methods, reason = "stored in the access token file")]
+fn content(format: AccessTokenFormat, token: &Secret) -> Result<Secret, &'static str> {
+    let token = token.expose();
+    if format != AccessTokenFormat::Token && !token.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Err("it has characters that no line can carry; --access-token-format token writes it as it is");
+    }
+    Ok(Secret::new(match format {
+        AccessTokenFormat::Token => token.to_owned(),
+        AccessTokenFormat::Header => format!("Authorization: Bearer {token}\n"),
+        AccessTokenFormat::Env => format!("{VARIABLE}={}\n", quoted(token)),
+    }))
+}
+
+/// As systemd.exec(5) and a shell read it back. The usual token needs no quotes, which others than these would
+/// take for a part of it.
+fn quoted(token: &str) -> String {
+    if token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=:@%,".contains(&byte)) {
+        return token.to_owned();
+    }
+    let mut text = String::from("\"");
+    for character in token.chars() {
+        if matches!(character, '"' | '\\' | '$' | '`') {
+            text.push('\\');
+        }
+        text.push(character);
+    }
+    text + "\""
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "compared")]
+    fn what_each_format_writes() {
+        use AccessTokenFormat::{Env, Header, Token};
+        for (format, token, wanted) in [
+            (Token, "eyJ.a-_~+/=", Some("eyJ.a-_~+/=")),
+            (Token, "a\nb", Some("a\nb")),
+            (Header, "a b", Some("Authorization: Bearer a b\n")),
+            (Header, "a\r\nX: y", None),
+            (Header, "é", None),
+            (Env, "eyJ.a-_~+/=", Some("DOCUSIGN_ACCESS_TOKEN=eyJ.a-_~+/=\n")),
+            (Env, "a\"$b`\\ '#", Some("DOCUSIGN_ACCESS_TOKEN=\"a\\\"\\$b\\`\\\\ '#\"\n")),
+            (Env, "a\nb", None),
+        ] {
+            let written = content(format, &Secret::new(token)).ok();
+            assert_eq!(written.as_ref().map(Secret::expose), wanted, "{format:?} {token:?}");
+        }
+    }
+}

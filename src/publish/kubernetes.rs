@@ -1,0 +1,300 @@
+//! The access token into a Secret, by the API server of the cluster that this pod runs in.
+//!
+//! An attempt is one GET and, if what is there differs, one PATCH: see `secret_object`. What the API server
+//! responds decides about another attempt, which always begins with the GET: so a patch that was stored
+//! although its response said otherwise, or never came, is found there.
+//!
+//! | response        | another attempt                                                             |
+//! |-----------------|-----------------------------------------------------------------------------|
+//! | 401             | one: the kubelet renews the service account's token, and each request reads |
+//! |                 | it anew                                                                     |
+//! | 403             | until the deadline: after a restart the API server knows no roles for a     |
+//! |                 | while ("RBAC: role … not found")                                            |
+//! | 409             | until the deadline: somebody wrote to the Secret in between                 |
+//! | 408, 429, 5xx   | until the deadline, after `Retry-After` if it is given. A 504 may have been |
+//! |                 | stored all the same                                                         |
+//! | no response     | until the deadline; but not if the certificate is refused                   |
+//! | any other       | none                                                                        |
+//!
+//! A 400 can quote a part of what was sent, and an admission webhook may quote all of it. So no text of a
+//! response to a PATCH is ever shown, and of one to a GET only that of a 403, which names the account.
+
+use std::fs;
+use std::io;
+use std::mem;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::access_token::AccessToken;
+use super::secret_object::{Decision, SecretObject};
+use crate::config::{SERVICE_ACCOUNT, SecretPlace};
+use crate::failure::{Exit, Failure};
+use crate::journal::Journal;
+use crate::json::Object;
+use crate::oauth::Mask;
+use crate::report::Published;
+use crate::secret::Secret;
+use crate::text::reason;
+use crate::transport::{
+    Client, Content, Deadlines, End, Method, Network, Reason, Request, Response, Roots, TransportFailure,
+};
+
+/// An attempt at a request may take that long: an API server that accepts and says nothing leaves time
+/// for its neighbour.
+const MAX_ATTEMPT: Duration = Duration::from_secs(10);
+const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
+const MAX_BACKOFF: Duration = Duration::from_secs(2);
+
+/// The API server, and the Secret there.
+pub struct ApiServer {
+    place: SecretPlace,
+    client: Client,
+    journal: Journal,
+    /// Whether a 401 has led to another attempt.
+    is_token_read_again: bool,
+}
+
+/// Why an attempt did not publish.
+struct Setback {
+    what: String,
+    hints: Vec<String>,
+    retry: Retry,
+    /// How long the API server wants to be left alone.
+    least_wait: Duration,
+}
+
+impl Setback {
+    fn new(what: String, retry: Retry) -> Self {
+        Self { what, hints: Vec::new(), retry, least_wait: Duration::ZERO }
+    }
+
+    /// What no other attempt cures.
+    fn refused(what: &str, hint: &str) -> Self {
+        Self { hints: vec![hint.to_owned()], ..Self::new(what.to_owned(), Retry::Never) }
+    }
+
+    /// There is no response, or not all of it.
+    fn failed(reason: &Reason) -> Self {
+        let setback = Self::new(format!("the API server: {reason}"), Retry::UntilDeadline);
+        if !reason.is_configuration() {
+            return setback;
+        }
+        let hint = format!("its certificate is checked against {SERVICE_ACCOUNT}/ca.crt, and nothing else");
+        Self { hints: vec![hint], retry: Retry::Never, ..setback }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Retry {
+    Never,
+    Once,
+    UntilDeadline,
+}
+
+/// What is to be done about a status other than success.
+fn retry(status: u16) -> Retry {
+    match status {
+        401 => Retry::Once,
+        403 | 408 | 409 | 429 | 500.. => Retry::UntilDeadline,
+        _ => Retry::Never,
+    }
+}
+
+impl ApiServer {
+    /// No proxy: the API server is in the cluster.
+    pub fn new(place: SecretPlace, roots: Roots, journal: Journal) -> Self {
+        let network = Network { proxy: None, roots, identity: None };
+        Self { place, client: Client::interruptible(network, journal), journal, is_token_read_again: false }
+    }
+
+    pub fn place(&self) -> &SecretPlace {
+        &self.place
+    }
+
+    /// Publishes, whatever number of attempts that takes, and ends by `deadline`.
+    pub fn publish(&mut self, ours: &AccessToken<'_>, deadline: Instant) -> Result<Published, Failure> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let setback = match self.attempt(ours, deadline) {
+                Ok(published) => return Ok(published),
+                Err(setback) => setback,
+            };
+            self.journal.step(format_args!("{}: {}", self.place, setback.what));
+            let wait =
+                INITIAL_BACKOFF.saturating_mul(1 << (attempts - 1).min(8)).min(MAX_BACKOFF).max(setback.least_wait);
+            let is_last = match setback.retry {
+                Retry::Never => true,
+                Retry::Once => mem::replace(&mut self.is_token_read_again, true),
+                Retry::UntilDeadline => false,
+            };
+            if is_last || Instant::now() + wait >= deadline {
+                return Err(self.failure(setback, attempts));
+            }
+            self.journal.step(format_args!("waiting {} ms", wait.as_millis()));
+            thread::sleep(wait);
+        }
+    }
+
+    /// One GET and, if it takes one, one PATCH.
+    fn attempt(&mut self, ours: &AccessToken<'_>, deadline: Instant) -> Result<Published, Setback> {
+        let found = self.send(Method::GET, None, deadline)?;
+        let Some(object) = SecretObject::parse(&found.content()) else {
+            let hint = "check KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT: something else responds there";
+            return Err(Setback::refused("the response is not a Secret", hint));
+        };
+        match object.decide(ours) {
+            Decision::Nothing => Ok(Published::Unchanged),
+            Decision::KeepNewer => Ok(Published::NewerKept),
+            Decision::RefuseOwned(owner) => Err(Setback::refused(
+                &format!("{owner} writes this Secret, and would put an older access token back"),
+                "name a Secret that nothing else writes",
+            )),
+            Decision::RefuseImmutable => Err(Setback::refused(
+                "the Secret is immutable",
+                "delete it, and create one without \"immutable: true\"",
+            )),
+            Decision::Patch(patch) => self.send(Method::PATCH, Some(&patch), deadline).map(|_| Published::Written),
+        }
+    }
+
+    fn send(&mut self, method: Method, patch: Option<&Secret>, deadline: Instant) -> Result<Response, Setback> {
+        let authorization = bearer(Path::new(SERVICE_ACCOUNT)).map_err(|error| {
+            let what = format!("cannot read the service account's token: {}", reason(&error));
+            Setback::new(what, Retry::UntilDeadline)
+        })?;
+        let request = Request {
+            method: method.clone(),
+            uri: self.place.uri(),
+            authorization: Some(&authorization),
+            headers: &[],
+            content: patch.map(|text| Content { media_type: "application/merge-patch+json", text }),
+        };
+        let respond_by = deadline.min(Instant::now() + MAX_ATTEMPT);
+        let response = self.client.send(&request, Deadlines { send_by: respond_by, respond_by });
+        let (TransportFailure::NotSent(reason) | TransportFailure::OutcomeUnknown(reason)) = match response {
+            Ok(response) => return self.judge(&method, response, authorization),
+            Err(failure) => failure,
+        };
+        Err(Setback::failed(&reason))
+    }
+
+    /// A response that says success, or why it does not.
+    fn judge(&self, method: &Method, response: Response, authorization: Secret) -> Result<Response, Setback> {
+        let status = response.status;
+        self.journal.step(format_args!("{method} {}: HTTP status {status}", self.place));
+        match &response.end {
+            End::CutOff(reason) => return Err(Setback::failed(reason)),
+            End::TooLarge(reason) => return Err(Setback { retry: Retry::Never, ..Setback::failed(reason) }),
+            End::Whole | End::Unmarked if (200..300).contains(&status) => return Ok(response),
+            End::Whole | End::Unmarked => {}
+        }
+        let mut mask = Mask::default();
+        mask.add(authorization);
+        let seconds = response.retry_after.as_deref().and_then(|seconds| seconds.trim().parse().ok());
+        Err(Setback {
+            what: told(method, status, &response.content(), &mask),
+            hints: self.hints(status),
+            retry: retry(status),
+            least_wait: seconds.map_or(Duration::ZERO, Duration::from_secs),
+        })
+    }
+
+    fn hints(&self, status: u16) -> Vec<String> {
+        let (namespace, name) = (&self.place.namespace, &self.place.name);
+        let create = format!("kubectl --namespace {namespace} create secret generic {name}");
+        let role = format!(
+            "kubectl --namespace {namespace} create role docusign-refresh --verb=get,patch --resource=secrets \
+             --resource-name={name}"
+        );
+        let account = self.place.own_namespace.as_deref().unwrap_or("NAMESPACE");
+        let binding = format!(
+            "kubectl --namespace {namespace} create rolebinding docusign-refresh --role=docusign-refresh \
+             --serviceaccount={account}:ACCOUNT"
+        );
+        match status {
+            401 => vec!["the API server does not accept this pod's service account token".to_owned()],
+            403 => vec![
+                format!("the pod's service account needs get and patch on this Secret: {role}"),
+                format!("and, with the name of the account: {binding}"),
+            ],
+            404 => vec![
+                format!("the Secret must exist: {create}"),
+                format!("the pod's service account needs get and patch on it: {role}"),
+                format!("and, with the name of the account: {binding}"),
+            ],
+            422 => vec!["an immutable Secret can't be changed: delete it, and create another".to_owned()],
+            _ => Vec::new(),
+        }
+    }
+
+    fn failure(&self, setback: Setback, attempts: u32) -> Failure {
+        let mut what = format!("the access token was not published: {}", setback.what);
+        if attempts > 1 {
+            what += &format!(", after {attempts} attempts");
+        }
+        let failure = Failure::new(Exit::TempFail, self.place.to_string(), what + "; the token file is safe");
+        setback.hints.into_iter().fold(failure, Failure::hint)
+    }
+}
+
+/// The status, and why, in so far as that can't hold a secret.
+fn told(method: &Method, status: u16, body: &[u8], mask: &Mask) -> String {
+    let what = format!("the API server refuses the {method} with HTTP status {status}");
+    let object = std::str::from_utf8(body).ok().and_then(|text| Object::parse(&text.into()).ok());
+    let message = object.and_then(|object| object.string("message"));
+    match message.filter(|_| status == 403 && *method == Method::GET) {
+        Some(message) => format!("{what}, and says \"{}\"", mask.printable(&message)),
+        None => what,
+    }
+}
+
+/// The service account's token, as it is now.
+fn bearer(account: &Path) -> io::Result<Secret> {
+    let token = fs::read_to_string(account.join("token"))?;
+    let token = token.trim();
+    match !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        true => Ok(Secret::new(format!("Bearer {token}"))),
+        false => Err(io::Error::other("not a bearer token")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_status_is_tried_again() {
+        for (status, wanted) in [
+            (302, Retry::Never),
+            (400, Retry::Never),
+            (401, Retry::Once),
+            (403, Retry::UntilDeadline),
+            (404, Retry::Never),
+            (408, Retry::UntilDeadline),
+            (409, Retry::UntilDeadline),
+            (413, Retry::Never),
+            (415, Retry::Never),
+            (422, Retry::Never),
+            (429, Retry::UntilDeadline),
+            (500, Retry::UntilDeadline),
+            (503, Retry::UntilDeadline),
+            (504, Retry::UntilDeadline),
+        ] {
+            assert_eq!(retry(status), wanted, "{status}");
+        }
+    }
+
+    #[test]
+    fn only_the_text_of_a_get_that_is_forbidden_is_shown() {
+        let body = br#"{"kind":"Status","message":"canary"}"#;
+        for status in [400, 401, 403, 404, 409, 413, 422, 429, 500, 504] {
+            for method in [Method::GET, Method::PATCH] {
+                let shows = told(&method, status, body, &Mask::default()).contains("canary");
+                assert_eq!(shows, status == 403 && method == Method::GET, "{method} {status}");
+            }
+        }
+        assert!(!told(&Method::GET, 403, b"canary", &Mask::default()).contains("canary"));
+    }
+}

@@ -1,0 +1,188 @@
+//! The access token in a file of its own: what Unix keeps and refuses. What it holds, and most refusals, are cases.
+
+use crate::kit::{self, TOKEN_FILE, Workspace};
+use crate::needs::Need;
+use crate::scene::{Footing, Scene};
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::process::Command;
+
+const FILE: &str = "access-token";
+
+fn access_token(workspace: &Workspace) -> String {
+    let stored: serde_json::Value = serde_json::from_slice(&workspace.read(TOKEN_FILE)).expect("a token file");
+    stored["access_token"].as_str().expect("an access token").to_owned()
+}
+
+fn mode(workspace: &Workspace, name: &str) -> u32 {
+    fs::metadata(workspace.path(name)).expect("it is there").mode() & 0o7777
+}
+
+#[test]
+fn a_new_file_is_for_the_group_as_far_as_the_umask_lets_it() {
+    for (umask, wanted) in [("022", 0o640), ("077", 0o600), ("000", 0o640)] {
+        let scene = Scene::new("file-new", Footing::Plain);
+        let words = ["sh", "-c", &format!("umask {umask}; exec \"$@\""), "sh"].map(Into::into);
+        scene.program_under(words.into()).args(["--access-token-file", FILE]).run().expect_exit(0);
+        assert_eq!(mode(&scene.workspace, FILE), wanted, "{umask}");
+        assert_eq!(scene.litter(), [FILE]);
+    }
+}
+
+#[test]
+fn mode_and_link_are_kept() {
+    let mut scene = Scene::new("file-kept", Footing::Plain);
+    scene.workspace.give("readers/token", "old");
+    let path = scene.workspace.path("readers/token");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).expect("set the mode");
+    scene.workspace.link(FILE, "readers/token");
+    scene.program().environment("DOCUSIGN_ACCESS_TOKEN_FILE", FILE).run().expect_exit(0);
+    assert_eq!(scene.workspace.read("readers/token"), access_token(&scene.workspace).into_bytes());
+    assert!(scene.workspace.path(FILE).is_symlink());
+    assert_eq!(mode(&scene.workspace, "readers/token"), 0o604);
+}
+
+/// A link that leads nowhere yet stays, and the file comes to be where it leads.
+#[test]
+fn a_link_to_a_file_that_is_not_there_is_followed() {
+    let scene = Scene::new("file-dangling", Footing::Plain);
+    fs::create_dir(scene.workspace.path("readers")).expect("make a directory");
+    symlink("readers/token", scene.workspace.path(FILE)).expect("make a link");
+    let outcome = scene.program().args(["--access-token-file", FILE]).start().observe().expect_exit(0);
+    assert!(scene.workspace.path(FILE).is_symlink());
+    assert_eq!(outcome.files["readers/token"], access_token(&scene.workspace).into_bytes());
+}
+
+#[test]
+fn owner_and_group_are_kept() {
+    if !Need::OtherUsers.is_met() {
+        return;
+    }
+    let mut scene = Scene::new("file-owner", Footing::Plain);
+    scene.workspace.give(FILE, "");
+    std::os::unix::fs::chown(scene.workspace.path(FILE), Some(65534), Some(12345)).expect("change the owner");
+    scene.program().args(["--access-token-file", FILE]).run().expect_exit(0);
+    let metadata = fs::metadata(scene.workspace.path(FILE)).expect("it is there");
+    assert_eq!((metadata.uid(), metadata.gid()), (65534, 12345));
+}
+
+/// What is there already is not written again: its inode stays.
+#[test]
+fn a_fresh_run_writes_only_what_differs() {
+    let scene = Scene::new("file-fresh", Footing::Plain);
+    let publish = || {
+        scene
+            .program()
+            .args(["--access-token-file", FILE, "--min-ttl", "10m", "--print", "status"])
+            .run()
+            .expect_exit(0)
+    };
+    scene.program().run().expect_exit(0);
+    assert!(publish().stderr().contains("; published to access-token"));
+    let inode = || fs::metadata(scene.workspace.path(FILE)).expect("it is there").ino();
+    let first = inode();
+    let outcome = publish();
+    assert!(outcome.stderr().contains("; access-token is up to date"), "{}", outcome.stderr());
+    let told: serde_json::Value = serde_json::from_slice(&outcome.stdout).expect("JSON");
+    assert_eq!(told["published"], serde_json::json!([{"access_token_file": FILE, "outcome": "unchanged"}]));
+    assert_eq!(inode(), first);
+    fs::write(scene.workspace.path(FILE), "other").expect("write it");
+    publish();
+    assert_eq!(scene.workspace.read(FILE), access_token(&scene.workspace).into_bytes());
+    assert_eq!(scene.rotation.refreshes(), 1);
+}
+
+/// Each is refused before anything is sent, and stays as it is.
+#[test]
+fn what_can_not_be_the_file_is_refused() {
+    let mut scene = Scene::new("file-refused", Footing::Plain);
+    scene.workspace.give("client-secret", kit::CLIENT_SECRET);
+    scene.workspace.give("hard", "");
+    fs::create_dir(scene.workspace.path("directory")).expect("make a directory");
+    fs::hard_link(scene.workspace.path("hard"), scene.workspace.path("hard.2")).expect("make a hard link");
+    let made = Command::new("mkfifo").arg(scene.workspace.path("pipe")).status().expect("start mkfifo");
+    assert!(made.success());
+    scene.workspace.link("link.json", TOKEN_FILE);
+    for (file, exit) in [
+        (TOKEN_FILE, 64),
+        ("./docusign.json", 64),
+        ("link.json", 64),
+        ("docusign.json.lock", 64),
+        ("docusign.json.new", 64),
+        ("docusign.json.new.again", 64),
+        ("docusign.json.rescue-17", 64),
+        ("docusign.json.answer-17", 64),
+        ("client-secret", 64),
+        ("", 64),
+        ("directory", 73),
+        ("pipe", 73),
+        ("hard", 73),
+        ("absent/token", 73),
+        ("/dev/null", 73),
+        ("/dev/stdout", 73),
+    ] {
+        let program = scene.program().without("DOCUSIGN_CLIENT_SECRET").args([
+            "--client-secret-file",
+            "client-secret",
+            "--access-token-file",
+            file,
+        ]);
+        let told = program.run().expect_exit(exit).stderr();
+        assert!(told.contains("\nhint: "), "{file}: {told}");
+    }
+    // Its draft would be the token file.
+    let told = scene.program().args(["--access-token-file", "tokens", "tokens.new"]).run();
+    assert_ne!(told.status.code(), Some(0));
+    scene.program().args(["--access-token-format", "header"]).run().expect_exit(64);
+    assert_eq!((scene.stored(), scene.rotation.refreshes()), (Some(0), 0));
+}
+
+/// The draft's name counts, too.
+#[test]
+fn a_file_whose_draft_would_be_the_token_file_is_refused() {
+    let rotation = kit::rotation();
+    let mut workspace = Workspace::new("file-draft");
+    workspace.give("tokens.new", rotation.first_token_file());
+    let server = kit::serve(crate::token_server::Script::always(rotation.step()));
+    let program = workspace.program().refreshing_at(&server);
+    program.args(["--access-token-file", "tokens", "tokens.new"]).run().expect_exit(64);
+    assert_eq!(workspace.read("tokens.new"), rotation.first_token_file().into_bytes());
+}
+
+/// The directory does not take it: 75, the tokens are safe, and the next run publishes.
+#[test]
+fn a_directory_that_can_not_be_written_loses_nothing() {
+    if !Need::OtherUsers.is_met() {
+        return;
+    }
+    let scene = Scene::new("file-forbidden", Footing::Plain);
+    for path in [scene.workspace.path(""), scene.workspace.path(TOKEN_FILE)] {
+        std::os::unix::fs::chown(path, Some(65534), Some(65534)).expect("change the owner");
+    }
+    fs::create_dir(scene.workspace.path("readers")).expect("make a directory");
+    let publish = || {
+        let words = crate::needs::as_user("65534", "65534", "12345", &[]).into_iter().map(Into::into);
+        let program = scene.program_under(words.collect());
+        program.args(["--access-token-file", "readers/token", "--min-ttl", "10m"])
+    };
+    let told = publish().run().expect_exit(75).stderr();
+    assert!(
+        told.contains("readers/token: the access token was not published") && told.contains("; the token file is safe"),
+        "{told}"
+    );
+    assert_eq!(scene.stored(), Some(1));
+    std::os::unix::fs::chown(scene.workspace.path("readers"), Some(65534), None).expect("change the owner");
+    publish().run().expect_exit(0);
+    assert_eq!(scene.workspace.read("readers/token"), access_token(&scene.workspace).into_bytes());
+    assert_eq!(scene.rotation.refreshes(), 1);
+}
+
+/// A draft that an interrupted run left is in nobody's way.
+#[test]
+fn a_leftover_draft_is_replaced() {
+    let mut scene = Scene::new("file-leftover", Footing::Plain);
+    scene.workspace.give("access-token.new", "half");
+    scene.program().args(["--access-token-file", FILE]).run().expect_exit(0);
+    assert_eq!(scene.workspace.read(FILE), access_token(&scene.workspace).into_bytes());
+    assert!(!scene.workspace.path("access-token.new").exists());
+}
