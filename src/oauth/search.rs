@@ -12,8 +12,10 @@ use percent_encoding::percent_decode_str;
 use super::meaning::squeezed;
 use crate::json::{Object, quote, unquote};
 
-/// No more places are tried, however many braces a text has.
+/// No more places are tried, however many braces a text has; and in a large text fewer, so that all of them
+/// together read no more than this.
 const MAX_STARTS: usize = 256;
+const MAX_READ: usize = 32 << 20;
 
 /// The members that this program reads, under the names of RFC 6749 and its kin.
 const MEMBERS: [&str; 6] = ["access_token", "refresh_token", "token_type", "expires_in", "id_token", "scope"];
@@ -53,6 +55,10 @@ fn find_in_form(text: &str, form_end: FormEnd) -> Option<Found> {
 }
 
 fn find_in_objects(text: &str) -> Option<Found> {
+    // A name may have an escape in it.
+    if !names_token(text) && !text.contains("\\u00") {
+        return None;
+    }
     let (mut with_access, mut with_refresh) = (None, None);
     for object in objects(text) {
         let (object, is_cut) = match object {
@@ -83,7 +89,7 @@ fn find_in_objects(text: &str) -> Option<Found> {
 pub fn objects(text: &str) -> impl Iterator<Item = Result<Object, Object>> {
     let braces = text.match_indices('{');
     let starts = braces.filter(|(at, _)| text[at + 1..].trim_ascii_start().starts_with('"'));
-    starts.take(MAX_STARTS).map(|(at, _)| Object::parse_leniently(&text[at..]))
+    starts.take(MAX_STARTS.min(MAX_READ / text.len().max(1))).map(|(at, _)| Object::parse_leniently(&text[at..]))
 }
 
 /// Whether a text names a token, in any spelling.
