@@ -8,10 +8,10 @@ use std::ffi::OsString;
 use lexopt::Arg::{Long, Short, Value};
 
 use crate::config::{
-    AccessTokenFormat, Arguments, AuthMethod, Print, Run, SecretName, Verbosity, parse_client_id, parse_duration,
-    parse_header, parse_parameter, parse_text, parse_timeout, read_value,
+    AccessTokenFormat, Arguments, AuthMethod, Print, Run, SecretName, Userinfo, Verbosity, parse_client_id,
+    parse_duration, parse_header, parse_parameter, parse_text, parse_timeout, read_value,
 };
-use crate::endpoint::{Environment, TokenEndpoint};
+use crate::endpoint::{AuthorizationEndpoint, Environment, RedirectUri, TokenEndpoint};
 use crate::exchange::Replay;
 use crate::failure::{EXITS, Failure};
 use crate::secret::Secret;
@@ -22,6 +22,15 @@ pub enum Command {
     Help,
     Version,
     Refresh(Box<Arguments>),
+    Login(Box<Arguments>),
+}
+
+/// What is done with the token file; the first word that is not an option may say so. A token file of that name
+/// is written `./login`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    Refresh,
+    Login,
 }
 
 const SEE_HELP: &str = "docusign-refresh --help lists the options";
@@ -30,8 +39,13 @@ const SEE_HELP: &str = "docusign-refresh --help lists the options";
 pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, Failure> {
     let mut parser = lexopt::Parser::from_args(arguments);
     let mut typed = Arguments::default();
+    let mut verb = Verb::Refresh;
     while let Some(argument) = parser.next().map_err(|error| refuse(&error))? {
         let option = match argument {
+            Value(word) if word == "login" && verb == Verb::Refresh && typed.token_file.is_none() => {
+                verb = Verb::Login;
+                continue;
+            }
             Value(path) => {
                 take_token_file(&mut typed, path)?;
                 continue;
@@ -45,7 +59,44 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, Failu
         };
         take(&mut typed, &option, &mut parser)?;
     }
-    Ok(Command::Refresh(Box::new(typed)))
+    check_options(verb, &typed)?;
+    Ok(match verb {
+        Verb::Refresh => Command::Refresh(Box::new(typed)),
+        Verb::Login => Command::Login(Box::new(typed)),
+    })
+}
+
+const PUBLISHED_LATER: &str = "the next run publishes the access token";
+
+/// Refuses an option that means nothing to this verb: whoever gives it expects what will not happen.
+fn check_options(verb: Verb, typed: &Arguments) -> Result<(), Failure> {
+    let login = &typed.login;
+    let of_login = [
+        ("--authorization-endpoint", login.authorization_endpoint.is_some()),
+        ("--redirect-uri", login.redirect_uri.is_some()),
+        ("--scope", login.scope.is_some()),
+        ("--userinfo", login.userinfo.is_some()),
+    ];
+    let of_refresh = [
+        ("--min-ttl", typed.min_ttl.is_some(), "a login always gets new tokens"),
+        ("--no-replay", typed.replay.is_some(), "a login never repeats its request"),
+        ("--access-token-file", typed.access_token_file.is_some(), PUBLISHED_LATER),
+        ("--access-token-format", typed.access_token_format.is_some(), PUBLISHED_LATER),
+        ("--publish-secret", typed.publish_secret.is_some(), PUBLISHED_LATER),
+        ("--dry-run", typed.run.is_some(), "a login sends nothing before it has read a line: end it with Ctrl-C"),
+    ];
+    match verb {
+        Verb::Refresh => match of_login.into_iter().find(|(_, is_given)| *is_given) {
+            Some((option, _)) => {
+                Err(Failure::usage(option, "only for a login", "to log in, run docusign-refresh login"))
+            }
+            None => Ok(()),
+        },
+        Verb::Login => match of_refresh.into_iter().find(|(_, is_given, _)| *is_given) {
+            Some((option, _, why)) => Err(Failure::usage(option, &format!("not for a login: {why}"), "leave it out")),
+            None => Ok(()),
+        },
+    }
 }
 
 fn take(typed: &mut Arguments, option: &str, parser: &mut lexopt::Parser) -> Result<(), Failure> {
@@ -90,6 +141,15 @@ fn take(typed: &mut Arguments, option: &str, parser: &mut lexopt::Parser) -> Res
             "no such option: arguments are public, so none takes a secret",
             "put the secret in a file and give --client-secret-file FILE, or - for standard input",
         )),
+        "--userinfo" => once(option, &mut typed.login.userinfo, Userinfo::Stored),
+        "--scope" => once(option, &mut typed.login.scope, read_value(option, &value()?, parse_text)?),
+        "--redirect-uri" => {
+            once(option, &mut typed.login.redirect_uri, read_value(option, &value()?, RedirectUri::parse)?)
+        }
+        "--authorization-endpoint" => {
+            let endpoint = read_value(option, &value()?, AuthorizationEndpoint::parse)?;
+            once(option, &mut typed.login.authorization_endpoint, endpoint)
+        }
         _ => Err(Failure::usage(option, "no such option", SEE_HELP)),
     }
 }
@@ -169,6 +229,27 @@ mod tests {
     }
 
     #[test]
+    fn the_first_word_may_be_a_verb() {
+        for (line, is_login, token_file) in [
+            ("login", true, None),
+            ("-v login t.json", true, Some("t.json")),
+            ("login --scope s t.json", true, Some("t.json")),
+            ("login login", true, Some("login")),
+            ("login ./login", true, Some("./login")),
+            ("./login", false, Some("./login")),
+            ("t.json", false, Some("t.json")),
+        ] {
+            let command = parse(line.split(' ').map(OsString::from)).unwrap();
+            let (found, typed) = match command {
+                Command::Refresh(typed) => (false, typed),
+                Command::Login(typed) => (true, typed),
+                _ => panic!("{line}"),
+            };
+            assert_eq!((found, typed.token_file), (is_login, token_file.map(Into::into)), "{line}");
+        }
+    }
+
+    #[test]
     fn reads_every_spelling() {
         let typed =
             run("-v --min-ttl=10m --timeout 90 --param scope=a=b --param resource= --print header t.json").unwrap();
@@ -206,6 +287,16 @@ mod tests {
             "-x",
             "-",
             "--client-id a --client-id b",
+            "t.json login",
+            "login t.json login",
+            "login --min-ttl 1s",
+            "login --no-replay",
+            "login --dry-run",
+            "login --redirect-uri canary",
+            "--redirect-uri http://canary/",
+            "--scope canary",
+            "--userinfo",
+            "--authorization-endpoint https://canary/",
         ] {
             let failure = run(line).err().unwrap_or_else(|| panic!("accepted: {line}"));
             let shown = failure.to_string();

@@ -12,6 +12,8 @@ mod foreign_format;
 mod header;
 #[cfg(target_os = "linux")]
 mod kubernetes;
+mod login;
+mod login_command;
 mod pem;
 mod proxy;
 mod publication;
@@ -21,14 +23,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::endpoint::{Environment, TokenEndpoint};
-use crate::exchange::Replay;
+use crate::exchange::{Context, Replay};
 use crate::failure::Failure;
 use crate::oauth::{Client, ClientAuthentication};
 use crate::secret::Secret;
 use crate::transport::{Network, ProxyServer};
 
 pub use arguments::{
-    Arguments, AuthMethod, Print, Run, Verbosity, parse_duration, parse_parameter, parse_text, parse_timeout,
+    Arguments, AuthMethod, Print, Run, Userinfo, Verbosity, parse_duration, parse_parameter, parse_text, parse_timeout,
 };
 pub use client_id::parse as parse_client_id;
 pub use environment::read_value;
@@ -36,6 +38,8 @@ use environment::{option_or_variable, variable};
 pub use header::parse as parse_header;
 #[cfg(target_os = "linux")]
 pub use kubernetes::{SERVICE_ACCOUNT, SecretPlace};
+pub use login::{LoginSettings, settle_login};
+pub use login_command::LoginCommand;
 pub use publication::{AccessTokenFile, AccessTokenFormat, Publications, SecretName};
 use secret::{SourcedSecret, client_secret};
 
@@ -56,6 +60,15 @@ pub struct Settings {
     pub run: Run,
     /// Header fields of the user's own.
     pub headers: Vec<(String, String)>,
+    /// How to log in for the same token file.
+    pub login: LoginCommand,
+}
+
+impl Settings {
+    /// What a message of the exchange has to name.
+    pub fn context(&self) -> Context<'_> {
+        Context { token_file: &self.token_file, endpoint: &self.endpoint, client_oddities: &self.client_oddities }
+    }
 }
 
 /// Settles what was typed and what this process was started with. The network part is for the
@@ -69,6 +82,13 @@ pub fn settle(mut typed: Arguments) -> Result<(Settings, Network, Publications),
     let id = option_or_variable(typed.client_id, "DOCUSIGN_CLIENT_ID", client_id::parse)?;
     let id = id.ok_or_else(missing_client_id)?;
     let secret = client_secret(typed.client_secret_file)?;
+    let secret_file = secret.as_ref().and_then(|secret| secret.file.clone());
+    let files = [
+        ("--client-secret-file", secret_file),
+        ("--ca-file", typed.ca_file.clone()),
+        ("--client-cert", typed.client_cert.clone()),
+        ("--client-key", typed.client_key.clone()),
+    ];
     let network = Network {
         proxy: proxy(typed.proxy, &endpoint)?,
         roots: pem::roots(typed.ca_file)?,
@@ -87,6 +107,7 @@ pub fn settle(mut typed: Arguments) -> Result<(Settings, Network, Publications),
         replay: typed.replay.unwrap_or(Replay::Prompt),
         run: typed.run.unwrap_or(Run::Real),
         headers: typed.headers,
+        login: LoginCommand::new(method, files),
     };
     Ok((settings, network, publications))
 }

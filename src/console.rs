@@ -2,7 +2,8 @@
 //!
 //! Standard output carries what `--print`, `--help` and `--version` ask for, and nothing else. Standard
 //! error carries one line for the outcome, warnings, a failure with its hints, and with `--verbose` each
-//! step. `--quiet` leaves out the outcome alone: a warning names a file that somebody must look at.
+//! step. `--quiet` leaves out the outcome alone: a warning names a file that somebody must look at, and a login
+//! can't do without its question.
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use crate::config::Verbosity;
 use crate::failure::{Exit, Failure};
 use crate::journal::Journal;
+use crate::secret::Secret;
 use crate::text::{harmless, reason};
 
 /// Where a run speaks, and about which token file.
@@ -39,11 +41,29 @@ impl Console {
         self.write_line(format_args!("warning: {warning}"));
     }
 
+    /// Tells what about client id and secret was hardly meant.
+    pub fn warn_of_client(&self, oddities: &[String]) {
+        for oddity in oddities {
+            self.warn(format_args!("{oddity}; it is sent as it is"));
+        }
+    }
+
     /// Tells how the run ended, unless `--quiet` was given.
     pub fn tell(&self, outcome: impl fmt::Display) {
         if self.verbosity != Verbosity::Quiet {
             self.write_line(format_args!("{outcome}"));
         }
+    }
+
+    /// Asks a human for a login, also with `--quiet`. The address stands on a line of its own, so that it can be
+    /// copied as a whole; it is meant to be seen, with the state in it.
+    #[expect(clippy::disallowed_methods, reason = "printed to be opened in a browser")]
+    pub fn ask_to_log_in(&self, address: &Secret, redirect_uri: &str) {
+        self.write_line(format_args!("to log in, open this address in a browser:\n\n{}\n", address.expose()));
+        self.write_line(format_args!(
+            "the browser is then sent to {redirect_uri} with a code, and may show an error page there"
+        ));
+        self.write_line(format_args!("paste the whole address of that page here within two minutes, and press Enter:"));
     }
 
     fn write_line(&self, line: fmt::Arguments<'_>) {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::{Publications, Run, Settings};
 use crate::console::{self, Console};
-use crate::exchange::{Context, Exchange, Unsuccessful};
+use crate::exchange::{Exchange, Unsuccessful};
 use crate::failure::Failure;
 use crate::oauth::{Grant, TokenRequest};
 use crate::publish::{AccessToken, Publisher};
@@ -46,7 +46,7 @@ pub fn run(
     let seen = token_file.glance()?;
 
     let waiting = || journal.step(format_args!("waiting for another run's lock"));
-    let locked = token_file.lock(settings.lock_timeout, waiting)?;
+    let locked = token_file.lock(settings.lock_timeout, &waiting)?;
     journal.step(format_args!("locked"));
 
     if settings.run == Run::Dry {
@@ -67,7 +67,7 @@ fn renew(
     console: &Console,
 ) -> Result<Renewed, Failure> {
     let journal = console.journal();
-    locked.recover(|recovery| {
+    locked.recover(&mut |recovery| {
         seen.take_if(|_| recovery.has_replaced_tokens());
         console.warn(recovery);
     })?;
@@ -76,7 +76,7 @@ fn renew(
         return Ok(Renewed { outcome, stored, before: None, deadline: None });
     }
 
-    warn_of_client(settings, console);
+    console.warn_of_client(&settings.client_oddities);
     let draft = locked.draft(&stored, MAX_BODY)?;
     journal.step(format_args!("the draft is in place"));
     let mut request = token_request(settings, &stored);
@@ -97,14 +97,14 @@ fn renew(
         Err(unsuccessful) => {
             if let Some(response) = unsuccessful.response_to_keep() {
                 let file = draft.keep_response(response)?;
-                return Err(unsuccessful.kept(context(settings), &file));
+                return Err(unsuccessful.kept(settings.context(), &file));
             }
             client.release_signals();
             return without_tokens(settings, &unsuccessful, &stored, locked.read().ok(), deadline);
         }
     };
 
-    let commit = draft.commit(&stored, |stored| stored.refreshed(&refreshed.response, requested_at));
+    let commit = draft.commit(&stored, &|stored| stored.refreshed(&refreshed.response, requested_at));
     // On failure, signals stay blocked until the message that names the file with the new tokens is out.
     if commit.is_ok() {
         client.release_signals();
@@ -168,18 +168,12 @@ fn rehearse(
         drop(locked.draft(&stored, MAX_BODY)?);
         console.journal().step(format_args!("the draft is in place"));
     }
-    warn_of_client(settings, console);
+    console.warn_of_client(&settings.client_oddities);
     let request = token_request(settings, &stored);
     let post = [format!("POST {}", settings.endpoint)].into_iter();
     let headers = settings.headers.iter().map(|(name, value)| format!("{name}: {value}"));
     let request = post.chain(headers).chain(request.masked()).collect();
     Ok((Outcome::DryRun { request }, stored))
-}
-
-fn warn_of_client(settings: &Settings, console: &Console) {
-    for oddity in &settings.client_oddities {
-        console.warn(format_args!("{oddity}; it is sent as it is"));
-    }
 }
 
 /// How the run ends if it needs no request: another run has refreshed since `seen`, or the access token lives
@@ -209,18 +203,12 @@ fn without_tokens(
         Some(stored) if is_refreshed(&stored, sent) => {
             Ok(Renewed { outcome: Outcome::AnotherRun, stored, before: None, deadline: Some(deadline) })
         }
-        Some(_) => Err(Unsuccessful::other_login(context(settings))),
-        None => Err(unsuccessful.diagnosis(context(settings))),
-    }
-}
-
-/// What a message of the exchange has to name.
-fn context(settings: &Settings) -> Context<'_> {
-    Context {
-        token_file: &settings.token_file,
-        endpoint: &settings.endpoint,
-        client_id: &settings.client.id,
-        client_oddities: &settings.client_oddities,
+        Some(_) => Err(Unsuccessful::other_login(settings.context())),
+        None => {
+            let failure = unsuccessful.diagnosis(settings.context());
+            let hints = if unsuccessful.is_token_rejected() { settings.login_hints() } else { Vec::new() };
+            Err(hints.into_iter().fold(failure, Failure::hint))
+        }
     }
 }
 

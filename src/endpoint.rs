@@ -1,8 +1,8 @@
-//! A URL that a refresh token may be sent to.
+//! The URLs of an authorization server, and the one to which it sends a browser back.
 //!
 //! A `TokenEndpoint` is built only by its parser, so whoever holds one knows: https, or http to a
-//! literal loopback address; no user, password or fragment in it (RFC 6749, section 3.2). Pure: no
-//! name is looked up here.
+//! literal loopback address; no user, password or fragment in it (RFC 6749, section 3.2). The same holds for an
+//! `AuthorizationEndpoint` (section 3.1). Pure: no name is looked up here.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -27,8 +27,22 @@ impl Environment {
         }
     }
 
+    fn authorization_endpoint(self) -> &'static str {
+        match self {
+            Self::Demo => "https://account-d.docusign.com/oauth/auth",
+            Self::Production => "https://account.docusign.com/oauth/auth",
+        }
+    }
+
     pub fn parse(name: &str) -> Result<Self, Misfit> {
         choose(name, &[("demo", Self::Demo), ("production", Self::Production)])
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Demo => "demo",
+            Self::Production => "production",
+        }
     }
 
     pub fn host(self) -> &'static str {
@@ -46,7 +60,12 @@ impl TokenEndpoint {
     }
 
     pub fn parse(url: &str) -> Result<Self, Misfit> {
-        let not_a_url = |why| Err(Misfit::usage(why, "write it as https://account.docusign.com/oauth/token"));
+        let hint = "a refresh token is sent by https, or by http to 127.0.0.1 or [::1]";
+        Self::parse_safe(url, "write it as https://account.docusign.com/oauth/token", hint)
+    }
+
+    fn parse_safe(url: &str, example: &str, safe: &str) -> Result<Self, Misfit> {
+        let not_a_url = |why| Err(Misfit::usage(why, example));
         let uri: Uri = match url.parse() {
             Ok(uri) if url.is_ascii() => uri,
             _ => return not_a_url("not a URL"),
@@ -58,7 +77,7 @@ impl TokenEndpoint {
             return not_a_url("a user or password in the URL");
         }
         if url.contains('#') {
-            return not_a_url("a fragment in the URL (RFC 6749, section 3.2)");
+            return not_a_url("a fragment in the URL (RFC 6749, section 3)");
         }
         // The parser passes over a port that is out of range, and text before it.
         let port = &authority.as_str()[authority.host().len()..];
@@ -70,11 +89,16 @@ impl TokenEndpoint {
         let endpoint = Self(uri);
         match is_https || endpoint.is_plain() && endpoint.address().is_some_and(|address| address.is_loopback()) {
             true => Ok(endpoint),
-            false => {
-                let hint = "a refresh token is sent by https, or by http to 127.0.0.1 or [::1]";
-                Err(Misfit::configuration("not https", hint))
-            }
+            false => Err(Misfit::configuration("not https", safe)),
         }
+    }
+
+    /// Where Docusign and what is built like it keep their account list: `/oauth/userinfo` for `/oauth/token`.
+    pub fn userinfo(&self) -> Option<Uri> {
+        let (directory, _) = self.0.path().rsplit_once('/')?;
+        let scheme = self.0.scheme()?.clone();
+        let authority = self.0.authority()?.clone();
+        Uri::builder().scheme(scheme).authority(authority).path_and_query(format!("{directory}/userinfo")).build().ok()
     }
 
     pub fn uri(&self) -> &Uri {
@@ -105,6 +129,59 @@ impl TokenEndpoint {
         [Environment::Demo, Environment::Production]
             .into_iter()
             .find(|known| self.host().eq_ignore_ascii_case(known.host()))
+    }
+}
+
+/// An RFC 6749 authorization endpoint: where a human logs in, with a browser.
+#[derive(Debug)]
+pub struct AuthorizationEndpoint(String);
+
+impl AuthorizationEndpoint {
+    pub fn of_environment(environment: Environment) -> Self {
+        Self(environment.authorization_endpoint().to_owned())
+    }
+
+    pub fn parse(url: &str) -> Result<Self, Misfit> {
+        let example = "write it as https://account.docusign.com/oauth/auth";
+        let safe = "a login goes over https, or over http to 127.0.0.1 or [::1]";
+        TokenEndpoint::parse_safe(url, example, safe).map(|_| Self(url.to_owned()))
+    }
+
+    /// As given, with its query.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Where the authorization server sends the browser after a login. Servers compare it letter by letter, so it
+/// stays as it was written.
+#[derive(Debug)]
+pub struct RedirectUri(String);
+
+impl RedirectUri {
+    /// Any URI with a scheme, also an application's own or `urn:ietf:wg:oauth:2.0:oob`; but without a
+    /// fragment (RFC 6749, section 3.1.2).
+    pub fn parse(uri: &str) -> Result<Self, Misfit> {
+        const EXAMPLE: &str = "write it as http://localhost/, exactly as it is registered";
+        let scheme = uri.split_once(':').map_or("", |(scheme, _)| scheme);
+        let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme.chars().all(|next| next.is_ascii_alphanumeric() || "+-.".contains(next));
+        let is_printable = uri.bytes().all(|byte| byte.is_ascii_graphic());
+        match is_scheme && is_printable {
+            true if uri.contains('#') => Err(Misfit::usage("a fragment in the URI (RFC 6749, section 3.1.2)", EXAMPLE)),
+            true => Ok(Self(uri.to_owned())),
+            false => Err(Misfit::usage("not a whole URI", EXAMPLE)),
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for RedirectUri {
+    fn default() -> Self {
+        Self("http://localhost/".to_owned())
     }
 }
 
@@ -164,6 +241,32 @@ mod tests {
             "http://0.0.0.0/",
         ] {
             assert!(TokenEndpoint::parse(url).is_err(), "{url}");
+            assert!(AuthorizationEndpoint::parse(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn userinfo_is_next_to_the_token_endpoint() {
+        for (url, wanted) in [
+            ("https://account.docusign.com/oauth/token", "https://account.docusign.com/oauth/userinfo"),
+            ("http://127.0.0.1:8080/token?tenant=a", "http://127.0.0.1:8080/userinfo"),
+            ("https://example.org", "https://example.org/userinfo"),
+        ] {
+            let userinfo = TokenEndpoint::parse(url).unwrap().userinfo().unwrap();
+            assert_eq!(userinfo.to_string(), wanted);
+        }
+    }
+
+    #[test]
+    fn a_redirect_uri_has_a_scheme_and_no_fragment() {
+        for uri in ["http://localhost/", "https://a.example/cb?x=1", "com.example.app:/cb", "urn:ietf:wg:oauth:2.0:oob"]
+        {
+            assert_eq!(RedirectUri::parse(uri).unwrap().as_str(), uri);
+        }
+        for uri in
+            ["", "localhost", "/cb", "http://localhost/#f", "http://localhost/ x", "http://löcalhost/", "1:x", ":x"]
+        {
+            assert!(RedirectUri::parse(uri).is_err(), "{uri}");
         }
     }
 }

@@ -18,6 +18,7 @@
 //! sent once the 30 s are over, whatever came in between.
 
 mod diagnosis;
+mod login_diagnosis;
 mod schedule;
 mod verdict;
 
@@ -71,6 +72,7 @@ impl Exchange<'_> {
             }
             journal.step(format_args!("attempt {number} failed: {}", verdict.cause));
             let wait = match verdict.retry {
+                Retry::After(_) if self.replay == Replay::NeverAtAll => None,
                 Retry::Backoff => schedule.backoff(Duration::ZERO),
                 Retry::After(wait) => {
                     // The server has refused: nothing is in doubt.

@@ -30,7 +30,7 @@ pub enum Exit {
 /// The table of exit codes. `--help` shows it, the README has the same, and a test walks them.
 pub const EXITS: [(Exit, &str, &str); 9] = [
     (Exit::Usage, "USAGE", "bad arguments"),
-    (Exit::DataErr, "DATAERR", "the token file is not a JSON object with a refresh token"),
+    (Exit::DataErr, "DATAERR", "the token file is not a JSON object with a refresh token; login: no code was pasted"),
     (Exit::NoInput, "NOINPUT", "a token, secret, CA or key file cannot be read"),
     (
         Exit::CantCreat,
@@ -43,8 +43,16 @@ pub const EXITS: [(Exit, &str, &str); 9] = [
         "TEMPFAIL",
         "lock busy, network, rate limit, server trouble, or access token not published: run again",
     ),
-    (Exit::Protocol, "PROTOCOL", "a redirect, HTML or no tokens: not a response of a token endpoint"),
-    (Exit::NoPerm, "NOPERM", "the refresh token is dead: somebody must authorize again"),
+    (
+        Exit::Protocol,
+        "PROTOCOL",
+        "a redirect, HTML or no tokens: not a response of a token endpoint; login: no refresh token",
+    ),
+    (
+        Exit::NoPerm,
+        "NOPERM",
+        "the refresh token is dead: somebody must log in again; login: declined, or the code is dead",
+    ),
     (Exit::Config, "CONFIG", "the client, secret, endpoint, certificate or settings are wrong"),
 ];
 
@@ -66,6 +74,11 @@ impl Failure {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
+    }
+
+    /// What failed and why, in one line, where it is a part of something else.
+    pub fn line(&self) -> String {
+        format!("{}: {}", harmless(&self.subject), harmless(&self.what))
     }
 
     /// An argument or variable that cannot be understood.

@@ -3,7 +3,7 @@
 //! The worst thing this program can do is to let the server spend the refresh token and then lose
 //! the new one: a human must then log in again. Every module serves that first.
 //!
-//! * `cycle`: the story of a run; start reading there
+//! * `cycle`: the story of a run; start reading there. `login`: the story of a login
 //! * `cli`, `config`: what is to be done (argv; then environment and the files it names)
 //! * `token_file`: lock, read, draft, commit, recovery; who may see what when
 //! * `token_set`: what a token file says; the rule by which a token response changes it
@@ -26,12 +26,14 @@ mod failure;
 mod journal;
 mod json;
 mod lifetime;
+mod login;
 mod member_names;
 mod oauth;
 mod os;
 mod publish;
 mod report;
 mod secret;
+mod shell;
 mod text;
 mod token_file;
 mod token_set;
@@ -46,9 +48,10 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use cli::Command;
-use config::Arguments;
+use config::{Arguments, Settings};
 use console::Console;
 use failure::Failure;
+use report::Ending;
 
 const VERSION: &str = concat!("docusign-refresh ", env!("CARGO_PKG_VERSION"), "\n");
 
@@ -68,7 +71,16 @@ fn run() -> Result<(), Failure> {
         Command::Help => console::print(&cli::help()),
         Command::Version => console::print(VERSION),
         Command::Refresh(arguments) => refresh(*arguments),
+        Command::Login(arguments) => login(*arguments),
     }
+}
+
+fn login(arguments: Arguments) -> Result<(), Failure> {
+    let verbosity = arguments.verbosity.unwrap_or_default();
+    let (settings, network) = config::settle_login(arguments)?;
+    let console = Console::new(verbosity, &settings.common.token_file);
+    let ending = login::run(&settings, network, &console)?;
+    tell(&ending, &settings.common, &console)
 }
 
 fn refresh(arguments: Arguments) -> Result<(), Failure> {
@@ -77,8 +89,12 @@ fn refresh(arguments: Arguments) -> Result<(), Failure> {
     let (settings, network, publications) = config::settle(arguments)?;
     let console = Console::new(verbosity, &settings.token_file);
     let ending = cycle::run(&settings, network, publications, &console)?;
-    console.tell(&ending);
+    tell(&ending, &settings, &console)
+}
+
+fn tell(ending: &Ending, settings: &Settings, console: &Console) -> Result<(), Failure> {
+    console.tell(ending);
     let Some(what) = settings.print else { return Ok(()) };
-    console::print(&report::printed(what, &ending, &settings, SystemTime::now()))
+    console::print(&report::printed(what, ending, settings, SystemTime::now()))
         .map_err(|failure| failure.hint("the token file is safe; run again with --min-ttl to print what it holds"))
 }

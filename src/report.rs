@@ -45,6 +45,7 @@ pub enum Published {
 /// Why the token file holds fresh tokens, or that it was only a trial.
 pub enum Outcome {
     Refreshed { lifetime: Option<Duration>, is_rotated: bool },
+    LoggedIn { lifetime: Option<Duration> },
     StillFresh { left: Duration },
     AnotherRun,
     DryRun { request: Vec<String> },
@@ -54,16 +55,14 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refreshed { lifetime, is_rotated } => {
-                match lifetime {
-                    Some(lifetime) => write!(f, "refreshed; the access token is valid for {}", rounded(*lifetime))?,
-                    None => f.write_str("refreshed; the server does not say how long the access token is valid")?,
-                }
+                write!(f, "refreshed; {}", Validity(*lifetime))?;
                 f.write_str(if *is_rotated {
                     "; the refresh token was rotated"
                 } else {
                     "; the refresh token stays the same"
                 })
             }
+            Self::LoggedIn { lifetime } => write!(f, "logged in; {}", Validity(*lifetime)),
             Self::StillFresh { left } => {
                 write!(f, "still fresh; the access token is valid for {}; nothing was sent", rounded(*left))
             }
@@ -104,6 +103,18 @@ impl fmt::Display for Place {
     }
 }
 
+/// How long an access token is valid, if the server says so.
+struct Validity(Option<Duration>);
+
+impl fmt::Display for Validity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(lifetime) => write!(f, "the access token is valid for {}", rounded(lifetime)),
+            None => f.write_str("the server does not say how long the access token is valid"),
+        }
+    }
+}
+
 /// A duration in whole seconds, as `8h` or `7h 59m 59s`.
 fn rounded(duration: Duration) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_secs(duration.as_secs()))
@@ -130,6 +141,7 @@ pub fn printed(what: Print, ending: &Ending, settings: &Settings, now: SystemTim
 fn status(ending: &Ending, settings: &Settings, now: SystemTime) -> String {
     let (outcome, rotated) = match &ending.outcome {
         Outcome::Refreshed { is_rotated, .. } => ("refreshed", is_rotated.to_string()),
+        Outcome::LoggedIn { .. } => ("logged-in", "null".to_owned()),
         Outcome::StillFresh { .. } => ("fresh", "null".to_owned()),
         Outcome::AnotherRun => ("another-run", "null".to_owned()),
         Outcome::DryRun { .. } => ("dry-run", "null".to_owned()),

@@ -31,6 +31,17 @@ impl Secret {
         Self::new(self.expose().strip_prefix(prefix).unwrap_or(self.expose()))
     }
 
+    /// The text with a prefix that is public.
+    #[expect(clippy::disallowed_methods, reason = "from secret to secret")]
+    pub fn with_prefix(&self, prefix: &str) -> Self {
+        Self::new(format!("{prefix}{}", self.expose()))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "measured, not shown")]
+    pub fn is_empty(&self) -> bool {
+        self.expose().is_empty()
+    }
+
     /// Whether both hold the same text.
     #[expect(clippy::disallowed_methods, reason = "compared, not shown")]
     pub fn is_same(&self, other: &Secret) -> bool {

@@ -47,6 +47,7 @@ mod locked;
 mod mount;
 mod path;
 mod plan;
+mod protection;
 mod recovery;
 
 use std::path::Path;
@@ -55,9 +56,10 @@ use std::time::Duration;
 use crate::failure::Failure;
 use crate::token_set::TokenSet;
 
-use lock::Lock;
+use leftover::Leftover;
+use lock::{Lock, Note};
 pub use locked::LockedTokenFile;
-use locked::{Unread, read};
+use locked::read;
 use path::TokenPath;
 
 /// A token file that exists and can be replaced.
@@ -68,7 +70,10 @@ pub struct TokenFile {
 impl TokenFile {
     /// Resolves symlinks, so that the file is replaced and the links stay.
     pub fn find(given: &Path) -> Result<Self, Failure> {
-        TokenPath::find(given).map(|path| Self { path })
+        match TokenPath::find(given) {
+            Ok(path) => Ok(Self { path }),
+            Err(failure) => Self::left_by_login(given).ok_or(failure),
+        }
     }
 
     /// Whether this path, without links, is that of the token file or of a file that belongs to it.
@@ -76,17 +81,32 @@ impl TokenFile {
         self.path.owns(path)
     }
 
-    /// What stands here before the wait for the lock; None where a run is overwriting it in place,
-    /// or just was, or died at it.
+    /// A token file that an interrupted login was about to create. Its tokens are in the draft.
+    fn left_by_login(given: &Path) -> Option<Self> {
+        let path = TokenPath::find_for_login(given).ok().filter(|path| !disk::exists(path.resolved()))?;
+        let is_of_login = matches!(Note::at(&path.lock()), Ok(note) if note == Note::of_first_login());
+        let is_complete = || matches!(Leftover::at(&path.draft()), Ok(Leftover::Complete(_)));
+        (is_of_login && is_complete()).then_some(Self { path })
+    }
+
+    /// The same for a login, which creates the file if there is none.
+    pub fn find_for_login(given: &Path) -> Result<Self, Failure> {
+        TokenPath::find_for_login(given).map(|path| Self { path })
+    }
+
+    /// What stands here before the wait for the lock; None where a run is overwriting it in place or
+    /// creating it, or just was, or died at it.
     pub fn glance(&self) -> Result<Option<TokenSet>, Failure> {
         match read(&self.path) {
-            Err(Unread::NotATokenSet(_)) if disk::exists(&self.path.draft()) || read(&self.path).is_ok() => Ok(None),
+            Err(unread) if unread.is_transient() && (disk::exists(&self.path.draft()) || read(&self.path).is_ok()) => {
+                Ok(None)
+            }
             seen => seen.map(Some).map_err(|unread| unread.failure(&self.path)),
         }
     }
 
     /// Waits for the lock, at most `timeout`, and calls `waiting` once if there is a wait.
-    pub fn lock(self, timeout: Duration, waiting: impl FnOnce()) -> Result<LockedTokenFile, Failure> {
+    pub fn lock(self, timeout: Duration, waiting: &dyn Fn()) -> Result<LockedTokenFile, Failure> {
         self.path.check_length()?;
         let lock = Lock::acquire(&self.path, timeout, waiting)?;
         Ok(LockedTokenFile { path: self.path, lock })

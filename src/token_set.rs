@@ -53,10 +53,21 @@ pub struct TokenSet {
 impl TokenSet {
     /// Reads a token file's bytes, in any encoding that [`text::decode`] knows.
     pub fn parse(bytes: &[u8]) -> Result<Self, Fault> {
-        if let Some(within) = bytes.get(..MAX_SIZE).filter(|_| bytes.len() > MAX_SIZE) {
-            return Err(Fault::of(TOO_LARGE, &String::from_utf8_lossy(within), usize::MAX));
-        }
+        check_size(bytes)?;
         Self::parse_of_any_size(bytes)
+    }
+
+    /// Reads what a login may write to: a token file, a JSON object without tokens, or nothing but blanks.
+    pub fn parse_for_login(bytes: &[u8]) -> Result<Self, Fault> {
+        check_size(bytes)?;
+        let text = text::decode(bytes)?;
+        let text = if text.trim_ascii().is_empty() { "{}".into() } else { text.into() };
+        Ok(Self::new(Object::parse(&text)?, Layout::of(&text)))
+    }
+
+    /// The place for the tokens of a first login: a document without members.
+    pub fn empty() -> Self {
+        Self::new(Object::default(), Layout::of(""))
     }
 
     /// Reads a draft, of which every byte counts.
@@ -88,6 +99,11 @@ impl TokenSet {
         }
     }
 
+    pub fn has_refresh_token(&self) -> bool {
+        !self.refresh_token.is_empty()
+    }
+
+    /// Empty if there is none, which only a login ever sees.
     pub fn refresh_token(&self) -> &Secret {
         &self.refresh_token
     }
@@ -151,6 +167,12 @@ impl TokenSet {
         Some(Self::new(members, self.layout.clone()))
     }
 
+    /// This token set with further members, which replace those of the same name.
+    pub fn with_members(&self, members: &[(&'static str, String)]) -> Self {
+        let members = members.iter().map(|(name, value)| ((*name).into(), value.clone()));
+        Self::new(self.members.with(members), self.layout.clone())
+    }
+
     /// Whether the response had more members than there was room for.
     pub fn has_left_members_out(&self) -> bool {
         self.has_left_members_out
@@ -176,6 +198,15 @@ impl TokenSet {
     /// Whether both are the same document, member for member.
     pub fn is_same_document(&self, other: &TokenSet) -> bool {
         self.members.iter().eq(other.members.iter())
+    }
+}
+
+fn check_size(bytes: &[u8]) -> Result<(), Fault> {
+    match bytes.get(..MAX_SIZE) {
+        Some(within) if bytes.len() > MAX_SIZE => {
+            Err(Fault::of(TOO_LARGE, &String::from_utf8_lossy(within), usize::MAX))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,11 +1,13 @@
 //! The token server of `make demo`: `token-server DIRECTORY`.
 //!
-//! Serves a rotating token endpoint on a loopback port and leaves in DIRECTORY what a user of
-//! it has: `ca.pem`, the certificate to trust; `client-id` and `client-secret`; `docusign.json`,
-//! the token file as it is after a login. When all that is there and the port is open it prints
-//! one line on standard output, the endpoint's URL. Each request is one line on standard error,
-//! without a secret in it. It runs until its standard input ends, so that it can't be left
-//! behind by whoever started it.
+//! Serves an authorization endpoint and a rotating token endpoint on a loopback port, and leaves in
+//! DIRECTORY what a user of it has: `ca.pem`, the certificate to trust; `client-id` and `client-secret`. When
+//! all that is there and the port is open it prints two lines on standard output, the URLs of the authorization
+//! endpoint and of the token endpoint. Each request is one line on standard error, without a secret in it.
+//!
+//! It is also the browser of the demo: for each address on its standard input, it does what a human does who
+//! opens it and allows the login, and prints the address to which the browser is sent. It runs until
+//! its standard input ends, so that it can't be left behind by whoever started it.
 
 #![expect(clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "for whoever runs the demo")]
 
@@ -15,7 +17,7 @@ mod token_server;
 use std::io::{self, Write};
 use std::path::Path;
 use std::{env, fs, process};
-use token_server::{Authority, Client, Leaf, Rotation, Script, Step, TokenServer};
+use token_server::{Authority, Authorization, Client, Decision, Leaf, Rotation, Script, Step, TokenServer};
 
 fn main() -> io::Result<()> {
     let Some(directory) = env::args_os().nth(1) else {
@@ -28,24 +30,30 @@ fn main() -> io::Result<()> {
         secret: "Canary7~b0e3d6f1-8a57-4c92-9d1e-3f64a7c85b20".to_owned(),
     };
     let authority = Authority::new("Token server of the demo");
-    let rotation = Rotation::new(client.clone());
+    let authorization = Authorization::new(&Rotation::new(client.clone()), "http://localhost/");
     authority.write_pem(&directory.join("ca.pem"));
     fs::write(directory.join("client-id"), client.id)?;
     fs::write(directory.join("client-secret"), client.secret)?;
-    fs::write(directory.join("docusign.json"), rotation.first_token_file())?;
 
+    let handle = authorization.clone();
     let answer_and_log = Step::answer(move |request| {
-        let reply = rotation.answer(request);
+        let reply = handle.answer(request);
         let status = reply.split(|&byte| byte == b'\r').next().unwrap_or_default();
         let status = String::from_utf8_lossy(status);
-        eprintln!("token-server: {} {}: {status}", request.method(), request.target());
+        let path = request.target().split('?').next().unwrap_or_default();
+        let grant = request.parameter("grant_type").map(|grant| format!(" ({grant})")).unwrap_or_default();
+        eprintln!("token-server: {} {path}{grant}: {status}", request.method());
         reply
     });
     let server = TokenServer::start(authority.protect(Leaf::Localhost), Script::always(answer_and_log));
     let mut stdout = io::stdout();
-    writeln!(stdout, "{}", server.endpoint())?;
+    writeln!(stdout, "{}\n{}", server.authorization_endpoint(), server.endpoint())?;
     stdout.flush()?;
 
-    io::copy(&mut io::stdin(), &mut io::sink())?;
+    for address in io::stdin().lines() {
+        let redirected = authorization.browse(&address?, Decision::Allow);
+        writeln!(stdout, "{}", redirected.unwrap_or_default())?;
+        stdout.flush()?;
+    }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::publication::{AccessTokenFormat, SecretName};
 
-use crate::endpoint::{Environment, TokenEndpoint};
+use crate::endpoint::{AuthorizationEndpoint, Environment, RedirectUri, TokenEndpoint};
 use crate::exchange::Replay;
 use crate::failure::{Misfit, choose};
 use crate::oauth::GRANT_FIELDS;
@@ -39,6 +39,23 @@ pub struct Arguments {
     pub replay: Option<Replay>,
     pub run: Option<Run>,
     pub verbosity: Option<Verbosity>,
+    pub login: LoginArguments,
+}
+
+/// The options of a login alone.
+#[derive(Default)]
+pub struct LoginArguments {
+    pub authorization_endpoint: Option<AuthorizationEndpoint>,
+    pub redirect_uri: Option<RedirectUri>,
+    pub scope: Option<String>,
+    pub userinfo: Option<Userinfo>,
+}
+
+/// Whether a login looks for the default account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Userinfo {
+    Stored,
+    Unasked,
 }
 
 /// How the client authenticates (RFC 6749, section 2.3), by the names of OpenID Connect.
@@ -76,14 +93,19 @@ pub enum Verbosity {
 }
 
 impl AuthMethod {
+    const NAMES: [(&'static str, Self); 4] = [
+        ("client_secret_basic", Self::SecretBasic),
+        ("client_secret_basic_raw", Self::SecretBasicRaw),
+        ("client_secret_post", Self::SecretPost),
+        ("none", Self::None),
+    ];
+
     pub fn parse(text: &str) -> Result<Self, Misfit> {
-        let methods = [
-            ("client_secret_basic", Self::SecretBasic),
-            ("client_secret_basic_raw", Self::SecretBasicRaw),
-            ("client_secret_post", Self::SecretPost),
-            ("none", Self::None),
-        ];
-        choose(text, &methods)
+        choose(text, &Self::NAMES)
+    }
+
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, method)| *method == self).map_or("", |(name, _)| name)
     }
 }
 

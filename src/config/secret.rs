@@ -20,6 +20,8 @@ const ROLE: &str = "the client secret";
 pub struct SourcedSecret {
     pub secret: Secret,
     pub source: String,
+    /// The file, if a login can read it, too: what a service manager hands over is not there for long.
+    pub file: Option<PathBuf>,
 }
 
 /// Finds the client secret: in the file that the option names, else in what the variables name, else in
@@ -28,17 +30,20 @@ pub fn client_secret(option: Option<PathBuf>) -> Result<Option<SourcedSecret>, F
     const FILE: &str = "DOCUSIGN_CLIENT_SECRET_FILE";
     const TEXT: &str = "DOCUSIGN_CLIENT_SECRET";
     const CREDENTIAL: &str = "docusign-client-secret in CREDENTIALS_DIRECTORY";
-    let sourced = |secret, source: &str| Ok(Some(SourcedSecret { secret, source: source.to_owned() }));
+    let sourced = |secret, source: &str, file: Option<PathBuf>| {
+        let file = file.filter(|path| path != Path::new("-"));
+        Ok(Some(SourcedSecret { secret, source: source.to_owned(), file }))
+    };
     if let Some(path) = option {
-        return sourced(read_file(&path)?, "--client-secret-file");
+        return sourced(read_file(&path)?, "--client-secret-file", Some(path));
     }
     let directory = variable("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     let credential = directory.map(|directory| directory.join("docusign-client-secret"));
     match (variable(FILE), variable(TEXT), credential.filter(|path| path.try_exists().unwrap_or(true))) {
         (None, None, None) => Ok(None),
-        (Some(path), None, None) => sourced(read_file(Path::new(&path))?, FILE),
-        (None, Some(text), None) => sourced(one_line(TEXT, &read_text(TEXT, &text)?)?, TEXT),
-        (None, None, Some(path)) => sourced(read_file(&path)?, CREDENTIAL),
+        (Some(path), None, None) => sourced(read_file(Path::new(&path))?, FILE, Some(path.into())),
+        (None, Some(text), None) => sourced(one_line(TEXT, &read_text(TEXT, &text)?)?, TEXT, None),
+        (None, None, Some(path)) => sourced(read_file(&path)?, CREDENTIAL, None),
         (file, text, credential) => {
             let sources = [file.map(|_| FILE), text.map(|_| TEXT), credential.map(|_| CREDENTIAL)];
             let sources = sources.into_iter().flatten().collect::<Vec<_>>().join(" and ");

@@ -15,18 +15,26 @@ _docusign_refresh() {
         --access-token-format) words='token header env' ;;
         --print) words='access-token refresh-token header tokens status' ;;
         --token-endpoint | --param | --header | --client-id | --min-ttl | --timeout | --lock-timeout | --proxy | --publish-secret) ;;
+        --authorization-endpoint | --redirect-uri | --scope) ;;
         --client-secret-file | --client-cert | --client-key | --ca-file | --access-token-file)
             mapfile -t COMPREPLY < <(compgen -f -- "$word")
             return
             ;;
         *)
             if [[ $word != -* ]]; then
-                mapfile -t COMPREPLY < <(compgen -f -- "$word")
+                # The verb stands before the token file.
+                case " ${COMP_WORDS[*]:1:COMP_CWORD - 1} " in
+                    *' login '*) ;;
+                    *) words=login ;;
+                esac
+                mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word"; compgen -f -- "$word")
                 return
             fi
             words='--environment --token-endpoint --param --header --client-id --client-secret-file
                 --client-auth --client-cert --client-key --min-ttl --timeout --lock-timeout --no-replay --dry-run
-                --ca-file --proxy --print --access-token-file --access-token-format --publish-secret --quiet --verbose --help --version -q -v -h -V'
+                --ca-file --proxy --redirect-uri --scope --authorization-endpoint --userinfo --print
+                --access-token-file --access-token-format --publish-secret --quiet --verbose --help --version
+                -q -v -h -V'
             ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")

@@ -1,12 +1,12 @@
 //! From the end of an exchange to what the user is told of it: the exit code says who must act, the hints say
-//! what to do.
+//! what to do. How to log in again is for the caller to add.
 
 use std::path::Path;
 
 use super::verdict::{Cause, Unsuccessful};
 use crate::endpoint::{Environment, TokenEndpoint};
 use crate::failure::{Exit, Failure};
-use crate::oauth::{self, ErrorResponse, Meaning};
+use crate::oauth::{ErrorResponse, Meaning};
 
 /// What a message has to name.
 #[derive(Clone, Copy)]
@@ -14,7 +14,6 @@ pub struct Context<'a> {
     /// As given.
     pub token_file: &'a Path,
     pub endpoint: &'a TokenEndpoint,
-    pub client_id: &'a str,
     /// What about client id and secret was hardly meant.
     pub client_oddities: &'a [String],
 }
@@ -64,7 +63,7 @@ impl Unsuccessful {
             .hint("if there is none, authorize again; if it was never a token endpoint, check --token-endpoint")
     }
 
-    fn exit(&self) -> Exit {
+    pub fn exit(&self) -> Exit {
         match &self.cause {
             Cause::NotSent(_) | Cause::Unavailable { .. } | Cause::Lost(_) => Exit::TempFail,
             Cause::Misconfigured(_) | Cause::Unauthorized { .. } => Exit::Config,
@@ -78,7 +77,7 @@ impl Unsuccessful {
         }
     }
 
-    fn hints(&self, context: Context<'_>) -> Vec<String> {
+    pub fn hints(&self, context: Context<'_>) -> Vec<String> {
         match &self.cause {
             // An attempt before it may have been sent.
             Cause::NotSent(reason) if !self.may_be_spent => {
@@ -105,7 +104,6 @@ impl Unsuccessful {
     }
 
     fn reauthorization_hints(&self, context: Context<'_>) -> Vec<String> {
-        let file = context.token_file.display();
         // Who rotated the token is known: most likely this run itself.
         let lost = self.may_be_spent.then(|| {
             "most likely this run's own request spent the refresh token, and the response with the new one was lost"
@@ -113,18 +111,18 @@ impl Unsuccessful {
         });
         let Some(environment) = context.endpoint.docusign() else {
             let cause = "the refresh token has expired, or something else has used it, such as a program with a copy of the file";
-            let remedy = format!("authorize again at this server and store its token response in {file}");
-            return lost.into_iter().chain([cause.to_owned(), remedy]).collect();
+            return lost.into_iter().chain([cause.to_owned()]).collect();
         };
         let other = match environment {
-            Environment::Demo => "production",
-            Environment::Production => "demo",
+            Environment::Demo => Environment::Production,
+            Environment::Production => Environment::Demo,
         };
         let hints = [
-            format!("the refresh token has expired, was used by something else, or belongs to --environment {other}"),
+            format!(
+                "the refresh token has expired, was used by something else, or belongs to --environment {}",
+                other.name()
+            ),
             "without the scope \"extended\" a Docusign login ends 30 days after it began, refreshed or not".to_owned(),
-            format!("to authorize again, open {}", oauth::authorization_url(environment.host(), context.client_id)),
-            format!("with your own redirect URI in it; then store the token response in {file}, as the README shows"),
         ];
         lost.into_iter().chain(hints).collect()
     }

@@ -14,11 +14,14 @@ const MAX_BACKOFF: Duration = Duration::from_secs(5);
 /// could not arrive in time. The same margin again is kept for connecting.
 const MAX_MARGIN: Duration = Duration::from_millis(500);
 
-/// Whether a request whose outcome is unknown may be repeated.
+/// Whether a request that the server may have seen may be repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replay {
     Prompt,
+    /// Not if its outcome is unknown.
     Never,
+    /// Not even if it was refused for now: an authorization code is good once (RFC 6749, section 4.1.2).
+    NeverAtAll,
 }
 
 /// The attempts so far, and the time that is left.

@@ -30,6 +30,18 @@ impl Grant {
     }
 }
 
+impl Grant {
+    /// Section 4.1.3, and section 4.5 of RFC 7636.
+    pub fn authorization_code(code: &Secret, redirect_uri: &str, verifier: &Secret) -> Self {
+        Self(vec![
+            ("grant_type".to_owned(), Value::Public("authorization_code".to_owned())),
+            ("code".to_owned(), Value::Secret(code.copy())),
+            ("redirect_uri".to_owned(), Value::Public(redirect_uri.to_owned())),
+            ("code_verifier".to_owned(), Value::Secret(verifier.copy())),
+        ])
+    }
+}
+
 impl TokenRequest {
     /// `parameters` are further form fields (`scope`, `resource`), in order.
     pub fn new(client: &Client, grant: Grant, parameters: &[(String, String)]) -> Self {

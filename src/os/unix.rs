@@ -63,6 +63,11 @@ pub fn create_for_readers(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o640).open(path)
 }
 
+/// Creates a file that only this user may open. An existing file or link is an error.
+pub fn create_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
 /// Makes a file's content durable.
 pub fn sync(path: &Path) -> io::Result<()> {
     retrying(|| File::open(path))?.sync_all()
@@ -106,7 +111,8 @@ pub fn owner_of(metadata: &Metadata) -> String {
     format!("{}:{}", metadata.uid(), metadata.gid())
 }
 
-fn copy_owner(tokens: &Metadata, file: &File) -> io::Result<()> {
+/// Gives `file` the owner and group of the token file.
+pub fn copy_owner(tokens: &Metadata, file: &File) -> io::Result<()> {
     let own = retrying(|| file.metadata())?;
     let changed = |wanted: u32, own: u32| (wanted != own).then_some(wanted);
     match (changed(tokens.uid(), own.uid()), changed(tokens.gid(), own.gid())) {

@@ -10,11 +10,12 @@ use std::os::windows::ffi::OsStrExt as _;
 use std::os::windows::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::os::windows::io::{AsRawHandle as _, FromRawHandle as _};
 use std::path::{self, Component, Path, PathBuf, Prefix};
-use std::ptr;
+use std::{ptr, slice};
 
 use windows_sys::Win32::Foundation as foundation;
 use windows_sys::Win32::Security as security;
 use windows_sys::Win32::Storage::FileSystem as file_system;
+use windows_sys::Win32::System::Threading as threading;
 
 /// The attributes that a draft is made with.
 const KEPT_ATTRIBUTES: u32 = file_system::FILE_ATTRIBUTE_HIDDEN
@@ -105,6 +106,36 @@ pub fn create_for_readers(path: &Path) -> io::Result<File> {
     File::create_new(path)
 }
 
+/// Creates a file that only this user may open. An existing file is an error.
+pub fn create_private(path: &Path) -> io::Result<File> {
+    let access = foundation::GENERIC_WRITE | file_system::READ_CONTROL | file_system::WRITE_DAC;
+    create(path, access, &Descriptor::for_user_alone(&user()?), file_system::FILE_ATTRIBUTE_NORMAL)
+}
+
+/// The security identifier of the user as whom this process runs.
+fn user() -> io::Result<Vec<u8>> {
+    // A TOKEN_USER and the identifier that it points to, which has at most 68 bytes.
+    let mut buffer = [0_u64; 16];
+    let mut token = ptr::null_mut();
+    // SAFETY: `token` takes a handle, which is closed here and used by nobody else. `buffer` is aligned for a
+    // TOKEN_USER and may be written for its size. Where that went well, the pointer in it leads to an identifier
+    // in the same buffer, as long as GetLengthSid says.
+    unsafe {
+        if threading::OpenProcessToken(threading::GetCurrentProcess(), security::TOKEN_QUERY, &mut token) == 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let (start, size) = (buffer.as_mut_ptr(), size_of_val(&buffer) as u32);
+        let is_done = security::GetTokenInformation(token, security::TokenUser, start.cast(), size, &mut 0);
+        let why = io::Error::last_os_error();
+        foundation::CloseHandle(token);
+        if is_done == 0 {
+            return Err(why);
+        }
+        let sid = (*start.cast::<security::TOKEN_USER>()).User.Sid;
+        Ok(slice::from_raw_parts(sid.cast(), security::GetLengthSid(sid) as usize).to_vec())
+    }
+}
+
 fn create(path: &Path, access: u32, dacl: &Descriptor, attributes: u32) -> io::Result<File> {
     let name: Vec<u16> = path.as_os_str().encode_wide().chain([0]).collect();
     let security = security::SECURITY_ATTRIBUTES {
@@ -114,7 +145,7 @@ fn create(path: &Path, access: u32, dacl: &Descriptor, attributes: u32) -> io::R
     };
     let sharing = file_system::FILE_SHARE_READ | file_system::FILE_SHARE_WRITE | file_system::FILE_SHARE_DELETE;
     // SAFETY: `name` ends with a NUL. `security` and the descriptor that it points to, which Windows
-    // itself has written, outlive the call, and the call only reads them. No template is a null
+    // itself has written, or `for_user_alone`, outlive the call, and the call only reads them. No template is a null
     // handle.
     let handle = unsafe {
         let new = file_system::CREATE_NEW;
@@ -187,6 +218,28 @@ impl Descriptor {
         }
     }
 
+    /// A protected DACL with one entry: all access, for this user.
+    fn for_user_alone(sid: &[u8]) -> Self {
+        const HEADER: u32 = 20;
+        let control = security::SE_SELF_RELATIVE | security::SE_DACL_PRESENT | security::SE_DACL_PROTECTED;
+        let entry_size = 8 + sid.len() as u16;
+        let mut bytes = vec![1, 0];
+        bytes.extend(control.to_le_bytes());
+        // Where owner, group, audit entries and the DACL are.
+        [0, 0, 0, HEADER].iter().for_each(|offset: &u32| bytes.extend(offset.to_le_bytes()));
+        // The list ([MS-DTYP] 2.4.5): revision, size, one entry.
+        bytes.extend([2, 0]);
+        [8 + entry_size, 1, 0].iter().for_each(|word: &u16| bytes.extend(word.to_le_bytes()));
+        // The entry ([MS-DTYP] 2.4.4.2): access allowed.
+        bytes.extend([0, 0]);
+        bytes.extend(entry_size.to_le_bytes());
+        bytes.extend(file_system::FILE_ALL_ACCESS.to_le_bytes());
+        bytes.extend(sid);
+        bytes.resize(bytes.len().next_multiple_of(size_of::<u64>()), 0);
+        let (words, _) = bytes.as_chunks();
+        Self(words.iter().map(|word| u64::from_le_bytes(*word)).collect())
+    }
+
     fn give(&self, file: &File, parts: u32) -> io::Result<()> {
         // SAFETY: `file` keeps the handle open; the descriptor was written by Windows, and is only
         // read.
@@ -226,6 +279,11 @@ pub const MAKE_MUTABLE: &str = "attrib -r";
 /// Whether that attribute is set.
 pub fn is_immutable(_tokens: &Path, metadata: &Metadata) -> io::Result<bool> {
     Ok(metadata.file_attributes() & file_system::FILE_ATTRIBUTE_READONLY != 0)
+}
+
+/// Who may open a file depends on its DACL here, not on its owner.
+pub fn copy_owner(_tokens: &Metadata, _file: &File) -> io::Result<()> {
+    Ok(())
 }
 
 /// The DACL of the token file, which the draft has, decides who may open it.

@@ -4,26 +4,27 @@
 //! a rescue file, or to the name of a saved response.
 
 use std::fmt;
-use std::fs::{self, File, Metadata};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Exit, Failure};
-use crate::os::{self, Directory, retrying};
+use crate::os::{self, Directory};
 use crate::secret::Secret;
 use crate::text::reason;
 use crate::token_file::disk;
 use crate::token_file::leftover::Leftover;
 use crate::token_file::lock::Fingerprint;
-use crate::token_file::locked::{LockedTokenFile, Placed, Unread, not_prepared, read};
+use crate::token_file::locked::{LockedTokenFile, Placed, Unread, not_prepared, read_any};
 use crate::token_file::mount;
+use crate::token_file::protection::Protection;
 use crate::token_set::TokenSet;
 
 /// A draft of a locked token file.
 pub struct Draft<'a> {
     locked: &'a LockedTokenFile,
     /// Of the token file that it is to replace.
-    replaced: Metadata,
+    replaced: Protection,
     path: PathBuf,
     file: File,
     directory: Directory,
@@ -66,21 +67,21 @@ impl LockedTokenFile {
             return Err(self.too_large());
         }
         let tokens = self.path.resolved();
-        let replaced = retrying(|| fs::metadata(tokens)).map_err(|error| self.path.unreadable(&error))?;
-        if os::is_immutable(tokens, &replaced).map_err(|error| self.path.unreadable(&error))? {
+        let replaced = Protection::of(tokens).map_err(|error| self.path.unreadable(&error))?;
+        let is_immutable = replaced.metadata().map_or(Ok(false), |metadata| os::is_immutable(tokens, metadata));
+        if is_immutable.map_err(|error| self.path.unreadable(&error))? {
             return Err(self.immutable());
         }
         let path = self.path.draft();
         let failed = |what| move |error: io::Error| not_prepared(&self.path.draft(), what, &error);
         let directory = self.directory().map_err(failed("cannot open its directory"))?;
         let size = stored.max_length(max_response);
-        if mount::is_mount_point(tokens, &replaced, &directory) {
+        if replaced.metadata().is_some_and(|metadata| mount::is_mount_point(tokens, metadata, &directory)) {
             mount::prove_writable(tokens, size).map_err(|error| self.mount_not_writable(&error))?;
         }
-        let file = retrying(|| os::create_draft(&path, tokens, &replaced)).map_err(failed("cannot make the draft"))?;
+        let file = replaced.create(&path, tokens).map_err(failed("cannot make the draft"))?;
         let draft = Draft { locked: self, replaced, path, file, directory, max_response, state: State::Blank };
-        os::copy_protection(tokens, &draft.replaced, &draft.file)
-            .map_err(|error| draft.ownership_not_copied(&error))?;
+        draft.replaced.give(&draft.file, tokens).map_err(|error| draft.ownership_not_copied(&error))?;
         disk::fill_durably(&draft.file, size).map_err(failed("cannot reserve space in the draft"))?;
         let noted = self.lock.write_fingerprint(&Fingerprint::of(stored.refresh_token()));
         noted.map_err(failed("cannot note in the lock file which refresh token it replaces"))?;
@@ -118,7 +119,7 @@ impl LockedTokenFile {
 impl Draft<'_> {
     /// Saves what `refreshed` makes of the token set that was sent. Between this call and the
     /// sync of the complete draft there is nothing but a write and a truncation.
-    pub fn commit(mut self, sent: &TokenSet, refreshed: impl Fn(&TokenSet) -> TokenSet) -> Result<Commit, Failure> {
+    pub fn commit(mut self, sent: &TokenSet, refreshed: &dyn Fn(&TokenSet) -> TokenSet) -> Result<Commit, Failure> {
         self.state = State::Complete;
         let mut new = refreshed(sent);
         let mut content = new.document(sent.max_length(self.max_response));
@@ -128,7 +129,7 @@ impl Draft<'_> {
             self.take_second()?;
         }
         // Nobody who uses the lock wrote meanwhile; an editor or a human may have.
-        match read(&self.locked.path) {
+        match read_any(&self.locked.path) {
             Ok(now) if !now.refresh_token().is_same(sent.refresh_token()) => {
                 return Err(self.set_aside());
             }
@@ -180,7 +181,7 @@ impl Draft<'_> {
             .and_then(|()| disk::write_durably(&self.file, body))
             .and_then(|()| disk::rename(&self.path, &kept));
         if let Err(error) = written {
-            self.file = self.write_response_again(&kept, body).map_err(|_| self.response_not_kept(&error))?;
+            self.file = self.write_response_again(&kept, body).map_err(|_| self.response_not_kept(&kept, &error))?;
         }
         if self.directory.sync_name(&self.file).is_ok() {
             let _ = self.locked.lock.erase_note();
@@ -189,9 +190,9 @@ impl Draft<'_> {
     }
 
     fn write_response_again(&self, kept: &Path, body: &[u8]) -> io::Result<File> {
-        let file = retrying(|| os::create_draft(kept, self.locked.path.resolved(), &self.replaced))?;
-        os::copy_protection(self.locked.path.resolved(), &self.replaced, &file)?;
-        os::make_private(&file)?;
+        let file = self.replaced.create(kept, self.locked.path.resolved())?;
+        // It is private from its first instant; whose it is matters less than that it is there.
+        let _ = self.replaced.metadata().map(|metadata| os::copy_owner(metadata, &file));
         disk::write_durably(&file, body)?;
         // What the draft has of the response is safe here.
         let _ = disk::remove(&self.path);
@@ -259,11 +260,19 @@ impl Draft<'_> {
         failure.hint("the old refresh token is spent; without the new one, authorize again")
     }
 
-    fn response_not_kept(&self, error: &io::Error) -> Failure {
-        let failure = self.after(format!("the response could not be read, and not be saved either: {}", reason(error)));
-        let failure = match self.keep_parts().as_slice() {
+    fn response_not_kept(&self, kept: &Path, error: &io::Error) -> Failure {
+        let failure = self.after(format!("the response could not be read, and saving it failed: {}", reason(error)));
+        let kept = match Leftover::at(kept) {
+            Ok(Leftover::Partial(_) | Leftover::Complete(_)) => Some(kept.display().to_string()),
+            _ => {
+                let _ = disk::remove(kept);
+                None
+            }
+        };
+        let parts = [kept.into_iter().collect(), self.keep_parts()].concat();
+        let failure = match parts.as_slice() {
             [] => failure,
-            parts => failure.hint(format!("what was saved of it is in {}", parts.join(" and "))),
+            parts => failure.hint(format!("what was written of it is in {}", parts.join(" and "))),
         };
         failure.hint("the refresh token may be spent; if the next run is rejected, authorize again")
     }
@@ -301,7 +310,7 @@ impl Draft<'_> {
         let what = format!("cannot give the draft the owner and mode of the token file: {}", reason(error));
         Failure::new(Exit::CantCreat, self.path.display().to_string(), what).hint(format!(
             "nothing was sent; run as the owner of the token file ({}), or give it to this user: chown or chgrp it",
-            os::owner_of(&self.replaced)
+            self.replaced.metadata().map(os::owner_of).unwrap_or_default()
         ))
     }
 }

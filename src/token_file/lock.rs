@@ -51,9 +51,31 @@ impl Fingerprint {
     }
 }
 
+impl Note {
+    /// What stands in this lock file, whoever holds it.
+    pub fn at(lock: &Path) -> io::Result<Self> {
+        Self::read(&retrying(|| File::open(lock))?)
+    }
+
+    fn read(mut file: &File) -> io::Result<Self> {
+        let mut bytes = [0; FINGERPRINT_LENGTH];
+        let length = retrying(|| file.read(&mut bytes))?;
+        Ok(match &bytes[..length] {
+            [] => Self::Nothing,
+            noted if noted == RESPONSE => Self::Response,
+            noted => Self::Replaces(Fingerprint(noted.to_vec())),
+        })
+    }
+
+    /// Of a login for a file that has no refresh token, or is not there.
+    pub fn of_first_login() -> Self {
+        Self::Replaces(Fingerprint::of(&Secret::new("")))
+    }
+}
+
 impl Lock {
     /// Waits at most `timeout`, and calls `waiting` once if there is a wait.
-    pub fn acquire(path: &TokenPath, timeout: Duration, waiting: impl FnOnce()) -> Result<Self, Failure> {
+    pub fn acquire(path: &TokenPath, timeout: Duration, waiting: &dyn Fn()) -> Result<Self, Failure> {
         let lock = path.lock();
         let file = retrying(|| open(&lock, path.resolved())).map_err(|error| cannot_lock(&lock, &error))?;
         let started = Instant::now();
@@ -79,15 +101,14 @@ impl Lock {
         }
     }
 
+    /// Should that fail, the kernel still does it, when the file is closed.
+    pub fn release(self) {
+        let _ = self.file.unlock();
+    }
+
     /// What an interrupted run noted.
     pub fn note(&self) -> io::Result<Note> {
-        let mut bytes = [0; FINGERPRINT_LENGTH];
-        let length = retrying(|| (&self.file).read(&mut bytes))?;
-        Ok(match &bytes[..length] {
-            [] => Note::Nothing,
-            noted if noted == RESPONSE => Note::Response,
-            noted => Note::Replaces(Fingerprint(noted.to_vec())),
-        })
+        Note::read(&self.file)
     }
 
     /// Notes durably which refresh token is about to be sent.

@@ -1,17 +1,18 @@
 //! A token file whose lock this run holds, and the steps that draft and recovery have in common.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 
 use crate::failure::{Exit, Failure};
-use crate::os::{self, Directory, retrying};
+use crate::os::Directory;
 use crate::secret::Secret;
 use crate::text::{Fault, reason};
 use crate::token_file::disk;
 use crate::token_file::hint::cannot_write;
 use crate::token_file::lock::Lock;
 use crate::token_file::path::TokenPath;
+use crate::token_file::protection::Protection;
 use crate::token_set::{self, MAX_SIZE, TokenSet};
 
 pub struct LockedTokenFile {
@@ -40,7 +41,21 @@ pub fn read(path: &TokenPath) -> Result<TokenSet, Unread> {
     TokenSet::parse(&bytes).map_err(Unread::NotATokenSet)
 }
 
+/// Reads the token file as a login does, to which a file without tokens, or none, is a place for them.
+pub fn read_any(path: &TokenPath) -> Result<TokenSet, Unread> {
+    let bytes = disk::read_up_to(path.resolved(), MAX_SIZE + 1).map_err(Unread::Unreadable)?;
+    TokenSet::parse_for_login(&bytes).map_err(Unread::NotATokenSet)
+}
+
 impl Unread {
+    /// Whether another run may be about to end this state.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreadable(error) => error.kind() == io::ErrorKind::NotFound,
+            Self::NotATokenSet(_) => true,
+        }
+    }
+
     pub fn failure(&self, path: &TokenPath) -> Failure {
         match self {
             Self::Unreadable(error) => path.unreadable(error),
@@ -57,7 +72,7 @@ impl Unread {
 fn hint_of(fault: &Fault) -> Option<&'static str> {
     match fault.what {
         token_set::MISSING => Some(
-            "a login brings a refresh_token only if its scope asks for one: extended at Docusign, offline_access elsewhere",
+            "docusign-refresh login gets one, if its --scope asks for one: extended at Docusign, offline_access elsewhere",
         ),
         token_set::TOO_LARGE => Some("remove members that nobody reads"),
         _ => None,
@@ -70,15 +85,32 @@ impl LockedTokenFile {
         read(&self.path).map_err(|unread| unread.failure(&self.path))
     }
 
+    /// The same for a login.
+    pub fn read_for_login(&self) -> Result<TokenSet, Failure> {
+        match read_any(&self.path) {
+            Err(Unread::Unreadable(error)) if error.kind() == io::ErrorKind::NotFound => Ok(TokenSet::empty()),
+            Err(Unread::NotATokenSet(fault)) => Err(self
+                .path
+                .failure(Exit::DataErr, format!("not a token file: {fault}"))
+                .hint("a login adds tokens to one JSON object, and creates the file if there is none")),
+            stored => stored.map_err(|unread| unread.failure(&self.path)),
+        }
+    }
+
+    /// Lets other runs go on, before this one ends.
+    pub fn release(self) {
+        self.lock.release();
+    }
+
     pub fn directory(&self) -> io::Result<Directory> {
         Directory::open(self.path.directory())
     }
 
-    /// Makes a file that is protected as TOKENS is, which has this metadata. Its name is on the disk before the
+    /// Makes a file that is protected as TOKENS is. Its name is on the disk before the
     /// content is, which counts as saved from its own sync on; if that fails, it is as safe as this disk makes it.
-    pub fn create(&self, path: &Path, tokens: &Metadata, directory: &Directory, content: &[u8]) -> io::Result<File> {
-        let file = retrying(|| os::create_draft(path, self.path.resolved(), tokens))?;
-        os::copy_protection(self.path.resolved(), tokens, &file)?;
+    pub fn create(&self, path: &Path, tokens: &Protection, directory: &Directory, content: &[u8]) -> io::Result<File> {
+        let file = tokens.create(path, self.path.resolved())?;
+        tokens.give(&file, self.path.resolved())?;
         let _ = directory.sync_name(&file);
         disk::write_durably(&file, content)?;
         Ok(file)

@@ -48,6 +48,32 @@ impl TokenPath {
         Ok(path)
     }
 
+    /// The same for a login, which creates the file if there is none.
+    pub fn find_for_login(given: &Path) -> Result<Self, Failure> {
+        let path = Self { given: given.display().to_string(), resolved: given.to_owned() };
+        match retrying(|| fs::symlink_metadata(given)) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                path.in_its_directory(given)
+            }
+            Err(error) => Err(path.unreadable(&error)),
+            Ok(_) => Self::find(given),
+        }
+    }
+
+    /// The path of a file that is not there yet.
+    fn in_its_directory(self, given: &Path) -> Result<Self, Failure> {
+        let Some(name) = given.file_name().filter(|_| !os::is_device(given)) else {
+            return Err(self.not_replaceable("is not a name for a file"));
+        };
+        let directory = given.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        match retrying(|| os::resolve(directory)) {
+            Ok(directory) => Ok(Self { resolved: directory.join(name), ..self }),
+            Err(error) => Err(self
+                .failure(Exit::CantCreat, format!("cannot create the token file: its directory: {}", reason(&error)))
+                .hint("nothing was sent; check the path, and create the directory first")),
+        }
+    }
+
     /// Fails where the file system takes the token file's name, but none of those that a failure or a
     /// recovery needs: the longest suffix decides.
     pub fn check_length(&self) -> Result<(), Failure> {
@@ -132,8 +158,7 @@ impl TokenPath {
         self.failure(Exit::NoInput, format!("cannot read the token file: {}", reason(error))).hint(match error.kind() {
             io::ErrorKind::PermissionDenied => "run as a user who may read it",
             _ => {
-                "pass the token file as an argument or set DOCUSIGN_TOKEN_FILE; to create one, see \"The first token\" in \
-                 the README"
+                "pass the token file as an argument or set DOCUSIGN_TOKEN_FILE; to create one, run docusign-refresh login"
             }
         })
     }

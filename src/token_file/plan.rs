@@ -96,6 +96,8 @@ impl LockedTokenFile {
         match read(&self.path) {
             Ok(stored) if stored.has_tokens_of(&draft.tokens) => Ok(Step::RemoveCopy),
             Ok(stored) if *note != Note::Nothing && !note.is_about(&stored) => Ok(Step::SetAside(draft)),
+            // What a login found there, and was to add its tokens to.
+            Err(Unread::NotATokenSet(_)) if *note == Note::of_first_login() => Ok(Step::Promote(draft)),
             Err(Unread::NotATokenSet(_)) if *note != Note::Nothing => Ok(Step::Replace(draft)),
             Err(Unread::Unreadable(error)) if error.kind() != io::ErrorKind::NotFound => {
                 Err(self.path.unreadable(&error))

@@ -5,7 +5,7 @@
 //! here leaves the drafts to the next run.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,7 @@ use crate::token_file::disk;
 use crate::token_file::leftover::Complete;
 use crate::token_file::locked::{LockedTokenFile, not_prepared};
 use crate::token_file::plan::Step;
+use crate::token_file::protection::Protection;
 
 /// What a run has done about an interrupted one.
 pub enum Recovery {
@@ -54,7 +55,7 @@ impl Done {
 
 impl LockedTokenFile {
     /// Deals with what an interrupted run left, and tells of each step once it is done.
-    pub fn recover(&self, mut tell: impl FnMut(Recovery)) -> Result<(), Failure> {
+    pub fn recover(&self, tell: &mut dyn FnMut(Recovery)) -> Result<(), Failure> {
         let plan = self.examine()?;
         if plan.is_void() {
             return Ok(());
@@ -67,7 +68,7 @@ impl LockedTokenFile {
         for (draft, step) in [(self.path.second_draft(), plan.second), (self.path.draft(), plan.first)] {
             let what = step.failure();
             let done = self.take(step, &draft, &directory).map_err(|error| not_prepared(&draft, what, &error))?;
-            done.recovery.map(&mut tell);
+            done.recovery.map(&mut *tell);
             renamed = done.promoted.or(renamed);
         }
         let synced = renamed.map_or_else(|| directory.sync(), |file| directory.sync_name(&file));
@@ -132,7 +133,7 @@ impl LockedTokenFile {
     fn copy_tokens(&self, directory: &Directory) -> io::Result<PathBuf> {
         let (tokens, rescue) = (self.path.resolved(), self.path.rescue());
         let content = disk::read_up_to(tokens, usize::MAX)?;
-        self.create(&rescue, &fs::metadata(tokens)?, directory, &content)?;
+        self.create(&rescue, &Protection::of(tokens)?, directory, &content)?;
         Ok(rescue)
     }
 
@@ -148,7 +149,7 @@ impl LockedTokenFile {
     /// Replaces a draft by one with this content.
     fn rewrite(&self, draft: &Path, content: &[u8], directory: &Directory) -> io::Result<File> {
         let again = self.path.second_draft();
-        let file = self.create(&again, &fs::metadata(self.path.resolved())?, directory, content)?;
+        let file = self.create(&again, &Protection::of(self.path.resolved())?, directory, content)?;
         disk::rename(&again, draft)?;
         Ok(file)
     }

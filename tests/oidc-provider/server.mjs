@@ -2,9 +2,11 @@
 //
 // The first line of standard input is JSON: key, cert and ca in PEM, and clients, each with id,
 // secret and method. The answer is a line with the port. Each line after that is a command, answered
-// by one line of JSON: {"login": CLIENT_ID} goes through the whole authorization code flow, as a
-// browser and a web application would, and answers the token response; {"revoke": TOKEN, "client":
-// CLIENT_ID} answers the status of the revocation. It ends with its standard input.
+// by one line of JSON: {"browse": ADDRESS} opens an authorization request's address as a human with a browser
+// does, agrees, and answers the address to which the browser is sent; with "decline" it is declined.
+// {"login": CLIENT_ID} goes through the whole authorization code flow, as a browser and a web application
+// would, and answers the token response; {"revoke": TOKEN, "client": CLIENT_ID} answers the status of the
+// revocation. It ends with its standard input. Every login needs PKCE.
 
 import { createHash, randomBytes } from 'node:crypto';
 import https from 'node:https';
@@ -27,10 +29,11 @@ const provider = new Provider(issuer, {
     client_secret: secret,
     token_endpoint_auth_method: method,
     grant_types: ['authorization_code', 'refresh_token'],
-    redirect_uris: [REDIRECT_URI],
+    redirect_uris: [REDIRECT_URI, 'http://localhost/'],
   })),
   cookies: { keys: [randomBytes(16).toString('hex')] },
   features: { devInteractions: { enabled: true }, revocation: { enabled: true } },
+  pkce: { required: () => true },
   rotateRefreshToken: true,
 });
 server.on('request', provider.callback());
@@ -65,8 +68,27 @@ function credentials(id) {
   return [{}, `Basic ${Buffer.from(encoded).toString('base64')}`];
 }
 
-async function login(id) {
+// The address to which the browser is sent in the end.
+async function browse(address, decline) {
   const jar = new Map();
+  let url = address;
+  while (url.startsWith(issuer)) {
+    let answer = await ask(jar, 'GET', url);
+    if (!answer.location) {
+      // The page of an interaction: a form that asks who one is, then one that asks for consent. Both have a link
+      // to leave.
+      const prompt = /name="prompt" value="(\w+)"/.exec(answer.text)?.[1];
+      if (!prompt) throw new Error(`${url}: ${answer.status}: ${answer.text}`);
+      answer = decline
+        ? await ask(jar, 'GET', `${url}/abort`)
+        : await ask(jar, 'POST', url, { prompt, login: 'someone', password: 'anything' });
+    }
+    url = new URL(answer.location, issuer).href;
+  }
+  return url;
+}
+
+async function login(id) {
   const verifier = randomBytes(32).toString('base64url');
   const query = new URLSearchParams({
     client_id: id,
@@ -77,21 +99,10 @@ async function login(id) {
     code_challenge: createHash('sha256').update(verifier).digest('base64url'),
     code_challenge_method: 'S256',
   });
-  let url = `${issuer}/auth?${query}`;
-  while (!url.startsWith(REDIRECT_URI)) {
-    let answer = await ask(jar, 'GET', url);
-    if (!answer.location) {
-      // The page of an interaction: a form that asks who one is, then one that asks for consent.
-      const prompt = /name="prompt" value="(\w+)"/.exec(answer.text)?.[1];
-      if (!prompt) throw new Error(`${url}: ${answer.status}: ${answer.text}`);
-      answer = await ask(jar, 'POST', url, { prompt, login: 'someone', password: 'anything' });
-    }
-    url = new URL(answer.location, issuer).href;
-  }
-  const code = new URL(url).searchParams.get('code');
+  const code = new URL(await browse(`${issuer}/auth?${query}`)).searchParams.get('code');
   const [fields, authorization] = credentials(id);
   const form = { grant_type: 'authorization_code', code, redirect_uri: REDIRECT_URI, code_verifier: verifier, ...fields };
-  return JSON.parse((await ask(jar, 'POST', `${issuer}/token`, form, authorization)).text);
+  return JSON.parse((await ask(new Map(), 'POST', `${issuer}/token`, form, authorization)).text);
 }
 
 async function revoke(token, id) {
@@ -99,9 +110,11 @@ async function revoke(token, id) {
   return (await ask(new Map(), 'POST', `${issuer}/token/revocation`, { token, ...fields }, authorization)).status;
 }
 
-for await (const line of lines) {
-  const command = JSON.parse(line);
-  console.log(JSON.stringify(command.login ? await login(command.login) : await revoke(command.revoke, command.client)));
+function run(command) {
+  if (command.browse) return browse(command.browse, command.decline);
+  return command.login ? login(command.login) : revoke(command.revoke, command.client);
 }
+
+for await (const line of lines) console.log(JSON.stringify(await run(JSON.parse(line))));
 server.close();
 server.closeAllConnections();

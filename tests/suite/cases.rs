@@ -45,7 +45,8 @@
 //!
 //! Wanted of every case, and never written: no secret leaks (see `kit.rs`; each token and secret
 //! in a case holds `Canary7`); no file appears that is not named, but for an empty `NAME.lock`;
-//! links stay links; every request is the form that RFC 6749, section 6 describes; no answer is
+//! links stay links; every request is the form that RFC 6749, section 6 describes, or, after the word `login`,
+//! section 4.1.3; no answer is
 //! left over. `CASE=NAME` runs those cases alone whose name contains NAME.
 
 use crate::case::{Behaviour, Case, Count, GivenStep, NAMES, Presets, Repetition, Values};
@@ -342,8 +343,10 @@ fn judge_requests(case: &Case, record: &Record, script: &Script, values: &Values
     let mut fault = |number: usize, line: &str| {
         faults.push(format!("not so in request {}: {line}", number + 1));
     };
+    let is_login = case.args.text.lines().any(|word| word == "login");
+    let grant = if is_login { "form grant_type=authorization_code" } else { "form grant_type=refresh_token" };
     for (number, request) in record.requests.iter().enumerate() {
-        for line in WANTED_OF_ALL {
+        for line in WANTED_OF_ALL.into_iter().chain([grant]) {
             if !holds(line, request) && !is_wanted_otherwise(case, line) {
                 fault(number, line);
             }
@@ -365,14 +368,13 @@ fn judge_requests(case: &Case, record: &Record, script: &Script, values: &Values
     faults
 }
 
-/// RFC 6749, section 6 and appendix B, and what a good client adds.
-const WANTED_OF_ALL: [&str; 8] = [
+/// RFC 6749, sections 4.1.3 and 6 and appendix B, and what a good client adds.
+const WANTED_OF_ALL: [&str; 7] = [
     "POST [..] HTTP/1.1",
     "Content-Type: application/x-www-form-urlencoded",
     "Accept: application/json",
     "User-Agent: docusign-refresh/[..]",
     "Host: [..]",
-    "form grant_type=refresh_token",
     "no Cookie",
     "no Expect",
 ];

@@ -4,11 +4,13 @@
 //! certificate is for them; the program does what it does in production, `--environment` included.
 //!
 //! Docusign reports faults of the client inside `invalid_grant` (facts 1.4), so the description
-//! decides who must act. Exit code 77 comes with the URL at which a human authorizes again, ready to be
-//! opened, for this environment and this client, without a secret in it.
+//! decides who must act. Exit code 77 comes with the command by which a human logs in again, ready to be
+//! pasted, for this environment, client and token file, without a secret in it. Of a login, all endpoints are known.
 
-use crate::kit::{self, CLIENT_ID, Outcome, Workspace};
-use crate::token_server::{Leaf, PATH, Script, Step, Terms, TokenServer, json_reply};
+use crate::kit::{self, CLIENT_ID, Outcome, TOKEN_FILE, Workspace};
+use crate::login;
+use crate::token_server::{Authorization, Decision, Leaf, PATH, Script, Step, Terms, TokenServer, json_reply};
+use std::io::Write as _;
 use std::net::Ipv4Addr;
 
 const DEMO: &str = "account-d.docusign.com";
@@ -43,13 +45,14 @@ fn expect(outcome: Outcome, exit: i32, texts: &[&str]) {
 }
 
 #[test]
-fn a_dead_token_comes_with_the_page_that_gives_a_new_one() {
-    for (environment, host, other) in
-        [("", DEMO, "production"), ("demo", DEMO, "production"), ("production", PRODUCTION, "demo")]
-    {
-        let page = format!(
-            "hint: to authorize again, open https://{host}/oauth/auth?response_type=code&scope=signature%20extended\
-             &client_id={CLIENT_ID}&redirect_uri=YOUR_REDIRECT_URI\n"
+fn a_dead_token_comes_with_the_command_that_gets_a_new_one() {
+    for (given, host, environment, other) in [
+        ("", DEMO, "demo", "production"),
+        ("demo", DEMO, "demo", "production"),
+        ("production", PRODUCTION, "production", "demo"),
+    ] {
+        let command = format!(
+            "hint: to log in again, run: docusign-refresh login --environment {environment} --client-id {CLIENT_ID} "
         );
         for body in [
             r#"{"error":"invalid_grant"}"#,
@@ -58,9 +61,13 @@ fn a_dead_token_comes_with_the_page_that_gives_a_new_one() {
             r#"{"error":"consent_required"}"#,
             r#"{"error":"login_required"}"#,
         ] {
-            let outcome = refused(environment, host, "400 Bad Request", body);
-            let environment = format!("--environment {other}");
-            expect(outcome, 77, &[&page, &environment, "30 days", "extended", "docusign.json"]);
+            let outcome = refused(given, host, "400 Bad Request", body);
+            let other = format!("belongs to --environment {other}");
+            expect(
+                outcome,
+                77,
+                &[&command, "/work/docusign.json\n", &other, "30 days", "extended", "DOCUSIGN_CLIENT_SECRET"],
+            );
         }
     }
 }
@@ -95,4 +102,35 @@ fn a_reference_is_shown() {
         78,
         &["\"internal_server_error\" (reference_id 3f1e2d4c-0000-4000-8000-0123456789ab)"],
     );
+}
+
+#[test]
+fn a_login_knows_all_endpoints_of_its_environment() {
+    for (environment, host) in [("demo", DEMO), ("production", PRODUCTION)] {
+        let rotation = kit::rotation();
+        let authorization = Authorization::new(&rotation, "http://localhost/");
+        let protection = kit::tls_on(Terms::new(Leaf::Localhost).names(&[DEMO, PRODUCTION]));
+        let server = TokenServer::start(protection, Script::always(authorization.step()));
+        let tunnel = Step::tunnel_to((Ipv4Addr::LOCALHOST, server.port()).into());
+        let proxy = TokenServer::start(crate::token_server::Protection::None, Script::always(tunnel));
+        let workspace = Workspace::new("docusign-login");
+        let (running, mut stdin) = workspace
+            .program()
+            .refreshing_at(&server)
+            .without("DOCUSIGN_TOKEN_ENDPOINT")
+            .environment("HTTPS_PROXY", format!("http://127.0.0.1:{}", proxy.port()))
+            .args(["login", "--environment", environment, "--userinfo"])
+            .start_with_open_stdin();
+        let address = login::printed_address(&running);
+        let start =
+            format!("https://{host}/oauth/auth?response_type=code&scope=signature%20extended&client_id={CLIENT_ID}&");
+        assert!(address.starts_with(&start), "{address}");
+        let redirected = authorization.browse(&address, Decision::Allow).expect("the browser is sent back");
+        writeln!(stdin, "{redirected}").expect("paste the address");
+        running.wait().expect_exit(0);
+        let requests = server.finish().requests;
+        let seen: Vec<_> = requests.iter().map(|request| (request.target(), request.field("Host"))).collect();
+        assert_eq!(seen, [(PATH, Some(host)), ("/oauth/userinfo", Some(host))]);
+        assert!(String::from_utf8_lossy(&workspace.read(TOKEN_FILE)).contains("\"base_uri\""));
+    }
 }

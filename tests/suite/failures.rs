@@ -172,6 +172,29 @@ fn wanted_where_mounted(call: &Call, before: &Call, phase: Phase) -> Wanted {
     }
 }
 
+/// The same for a login.
+fn wanted_of_login(call: &Call, before: &Call, phase: Phase) -> Wanted {
+    match (phase, place(call), call.name.as_str()) {
+        (Phase::BeforeRequest, _, "read") if call.has("(0<") => Wanted::NothingSpent(66),
+        // What is left of the draft that proved the place is dealt with after the line was read.
+        (Phase::BeforeRequest, Place::Draft, "unlink" | "unlinkat") => Wanted::Refreshed,
+        (Phase::BeforeRequest, Place::Lock, "ftruncate") => Wanted::Refreshed,
+        // Closing the lock file does the same.
+        (_, Place::Lock, "flock") if call.has("LOCK_UN") => Wanted::Refreshed,
+        _ => wanted(call, before, phase),
+    }
+}
+
+/// The same for a login that has to create the token file, in a directory that it has to know.
+fn wanted_of_first_login(call: &Call, before: &Call, phase: Phase) -> Wanted {
+    match (phase, call.name.as_str()) {
+        (Phase::BeforeRequest, "getcwd") => Wanted::NothingSpent(73),
+        _ => wanted_of_login(call, before, phase),
+    }
+}
+
+type Table = fn(&Call, &Call, Phase) -> Wanted;
+
 /// How often each row of the table was met.
 #[derive(Default)]
 struct Tally(Mutex<BTreeMap<Wanted, usize>>);
@@ -193,26 +216,25 @@ impl Tally {
 
 /// Lets each call of these names fail, in a run each, by `injection`, and judges the run by `table`.
 fn sweep(
-    footing: Footing,
+    stage: &(dyn Fn() -> Scene + Sync),
     names: &[&str],
     reasons: &[&'static str],
     injection: fn(&str, usize, &str) -> Injection,
-    table: fn(&Call, &Call, Phase) -> Wanted,
+    table: Table,
 ) -> Tally {
     let kinds = names.iter().flat_map(|name| reasons.iter().map(move |reason| (*name, *reason)));
     let tally = Tally::default();
     strace::sweep(kinds.collect(), |(name, reason), n| {
-        tally.add(fail(footing, &injection(name, n, reason), table)?);
+        tally.add(fail(stage(), &injection(name, n, reason), table)?);
         Some(())
     });
     tally
 }
 
 /// One run with this injection, and the one after it. Nothing, if the injection met no call.
-fn fail(footing: Footing, injection: &Injection, table: fn(&Call, &Call, Phase) -> Wanted) -> Option<Wanted> {
-    let mut scene = Scene::new("failed", footing);
+fn fail(mut scene: Scene, injection: &Injection, table: Table) -> Option<Wanted> {
     let words = strace::words(&scene.log(), Some(injection));
-    let (outcome, trace) = strace::run(scene.program_under(words), &scene.log());
+    let (outcome, trace) = strace::run(scene.first_run_under(words), &scene.log());
     let at = trace.position(Call::is_injected)?;
     let failed = &trace.calls[at];
     let requests = scene.settle().requests.len();
@@ -244,7 +266,7 @@ fn fail(footing: Footing, injection: &Injection, table: fn(&Call, &Call, Phase) 
         }
         Wanted::Drafted => {
             // In place it may have been overwritten, but not synced.
-            let is_stored = footing == Footing::Mounted && scene.stored() == Some(1);
+            let is_stored = scene.is_mounted() && scene.stored() == Some(1);
             assert_eq!((seen, draft), ((Some(74), 1, Some(usize::from(is_stored))), Some(1)), "{}", what(""));
             assert!(outcome.stderr().contains(DRAFT), "{}", what("the draft is not named"));
         }
@@ -260,7 +282,7 @@ fn fail(footing: Footing, injection: &Injection, table: fn(&Call, &Call, Phase) 
         }
     }
 
-    let next = scene.program().run().expect_exit(0);
+    let next = scene.next_run().expect_exit(0);
     assert_eq!(
         (scene.stored(), scene.litter()),
         (Some(scene.rotation.refreshes()), vec![]),
@@ -281,10 +303,25 @@ fn expect_rejection(scene: &mut Scene) {
     assert_eq!(new, [""; 0], "{}", next.report(&[]));
 }
 
+fn plain() -> Scene {
+    Scene::new("failed", Footing::Plain)
+}
+
+fn with_login() -> Scene {
+    Scene::with_login("failed-login")
+}
+
+fn with_first_login() -> Scene {
+    Scene::with_first_login("failed-first-login")
+}
+
+fn mounted() -> Scene {
+    Scene::new("failed", Footing::Mounted)
+}
+
 /// The names of the calls that a run makes, of those that are asked for.
-fn made<'n>(footing: Footing, asked: &[&'n str]) -> Vec<&'n str> {
-    let scene = Scene::new("calls", footing);
-    let (outcome, trace) = strace::run(scene.program_under(strace::words(&scene.log(), None)), &scene.log());
+fn made<'n>(scene: Scene, asked: &[&'n str]) -> Vec<&'n str> {
+    let (outcome, trace) = strace::run(scene.first_run_under(strace::words(&scene.log(), None)), &scene.log());
     outcome.expect_exit(0);
     let names = trace.names();
     asked.iter().copied().filter(|name| names.iter().any(|made| made == name)).collect()
@@ -295,7 +332,7 @@ fn a_call_that_fails_before_the_request_spends_nothing_and_after_it_loses_nothin
     if !Need::Strace.is_met() {
         return;
     }
-    let tally = sweep(Footing::Plain, &made(Footing::Plain, &ON_FILES), &REASONS, Injection::fail, wanted);
+    let tally = sweep(&plain, &made(plain(), &ON_FILES), &REASONS, Injection::fail, wanted);
     tally.print("each call on a file, once");
     assert!(tally.count(Wanted::NothingSpent(73)) > 10 * REASONS.len());
     assert!(tally.count(Wanted::NothingSpent(66)) > 5 * REASONS.len());
@@ -303,13 +340,32 @@ fn a_call_that_fails_before_the_request_spends_nothing_and_after_it_loses_nothin
     assert!(tally.count(Wanted::Refreshed) > 20 * REASONS.len());
 }
 
+/// What fails before the address is printed fails then; what fails behind it, before the code is spent.
+#[test]
+fn a_call_of_a_login_that_fails_spends_nothing_or_loses_nothing() {
+    if !Need::Strace.is_met() {
+        return;
+    }
+    let logins = [
+        ("a login", with_login as fn() -> Scene, wanted_of_login as Table),
+        ("a first login", with_first_login, wanted_of_first_login),
+    ];
+    for (what, stage, table) in logins {
+        let tally = sweep(&stage, &made(stage(), &ON_FILES), &["EIO", "ENOSPC"], Injection::fail, table);
+        tally.print(&format!("each call on a file in {what}, once"));
+        assert!(tally.count(Wanted::NothingSpent(73)) > 40);
+        assert!(tally.count(Wanted::NothingSpent(66)) > 4);
+        assert!(tally.count(Wanted::Drafted) >= 4);
+    }
+}
+
 #[test]
 fn on_a_mounted_file_a_call_that_fails_loses_nothing_either() {
     if !Need::Strace.is_met() || !Need::OwnMounts.is_met() {
         return;
     }
-    let names = made(Footing::Mounted, &ON_FILES);
-    let tally = sweep(Footing::Mounted, &names, &["EIO", "ENOSPC"], Injection::fail, wanted_where_mounted);
+    let names = made(mounted(), &ON_FILES);
+    let tally = sweep(&mounted, &names, &["EIO", "ENOSPC"], Injection::fail, wanted_where_mounted);
     tally.print("each call on a mounted file, once");
     assert!(tally.count(Wanted::NothingSpent(73)) > 20);
     assert!(tally.count(Wanted::Drafted) > 10);
@@ -322,8 +378,8 @@ fn a_call_that_a_signal_interrupts_is_made_again() {
         return;
     }
     let unnoticed = |_: &Call, _: &Call, _: Phase| Wanted::Refreshed;
-    let names = made(Footing::Plain, &[ON_FILES.as_slice(), &ON_SOCKETS].concat());
-    let tally = sweep(Footing::Plain, &names, &["EINTR"], Injection::fail, unnoticed);
+    let names = made(plain(), &[ON_FILES.as_slice(), &ON_SOCKETS].concat());
+    let tally = sweep(&plain, &names, &["EINTR"], Injection::fail, unnoticed);
     tally.print("each call, interrupted");
     assert!(tally.count(Wanted::Refreshed) > 80);
 }
@@ -333,8 +389,7 @@ fn a_disk_that_goes_on_failing_loses_only_what_no_file_takes() {
     if !Need::Strace.is_met() {
         return;
     }
-    let tally =
-        sweep(Footing::Plain, &made(Footing::Plain, &SAVING), &REASONS, Injection::fail_from, wanted_of_persistent);
+    let tally = sweep(&plain, &made(plain(), &SAVING), &REASONS, Injection::fail_from, wanted_of_persistent);
     tally.print("each saving call and all after it");
     assert!(tally.count(Wanted::NothingSpent(73)) >= 3 * REASONS.len());
     assert!(tally.count(Wanted::Drafted) >= 3 * REASONS.len());
@@ -349,7 +404,7 @@ fn while_a_run_recovers_a_call_that_fails_loses_nothing() {
         return;
     }
     let tally: Mutex<BTreeMap<Option<i32>, usize>> = Mutex::default();
-    strace::sweep(made(Footing::Plain, &ON_FILES), |name, n| {
+    strace::sweep(made(plain(), &ON_FILES), |name, n| {
         let mut scene = Scene::new("failed-twice", Footing::Plain).died_at("rename", 1);
         let words = strace::words(&scene.log(), Some(&Injection::fail(name, n, "EIO")));
         let (outcome, trace) = strace::run(scene.program_under(words), &scene.log());

@@ -75,7 +75,7 @@ impl Tally {
 /// where the kill is at a call of the same name: strace knows one injection for a name.)
 fn sweep(what: &str, fault: Option<&Injection>, stage: impl Fn() -> Scene + Sync) -> Tally {
     let scene = stage();
-    let (outcome, whole) = strace::run(scene.program_under(strace::words(&scene.log(), fault)), &scene.log());
+    let (outcome, whole) = strace::run(scene.first_run_under(strace::words(&scene.log(), fault)), &scene.log());
     outcome.expect_exit(0);
     assert!(whole.calls.len() > 100, "{}", whole.report());
 
@@ -95,7 +95,7 @@ fn kill(mut scene: Scene, fault: Option<&Injection>, name: &str, n: usize) -> Op
     let (stored_before, spent_before) = (scene.stored(), scene.rotation.refreshes());
     let kill = Injection::kill(name, n);
     let words = strace::words(&scene.log(), fault.into_iter().chain([&kill]));
-    let (killed, trace) = strace::run(scene.program_under(words), &scene.log());
+    let (killed, trace) = strace::run(scene.first_run_under(words), &scene.log());
     if killed.status.success() {
         return None;
     }
@@ -110,9 +110,12 @@ fn kill(mut scene: Scene, fault: Option<&Injection>, name: &str, n: usize) -> Op
     let reuses = scene.rotation.reuses();
     assert_eq!(reuses, 0, "{}", what("a spent token was sent"));
 
-    let next = scene.program().run();
+    let has_file = scene.has_token_file();
+    let next = scene.next_run();
     scene.settle();
     let ending = match (next.status.code(), scene.rotation.reuses()) {
+        // What nothing was lost for is a login that has to be made again.
+        (Some(0), 0) if !has_file && spent > spent_before && !next.stderr().contains("recovered") => Ending::Lost,
         (Some(0), 0) if stored < spent => Ending::Recovered,
         (Some(0), 0) if spent == spent_before => Ending::Old,
         (Some(0), 0) => Ending::New,
@@ -223,6 +226,31 @@ fn killed_at_any_call_a_run_whose_disk_failed_loses_nothing_that_was_written() {
         assert!(tally.count(Ending::Recovered) > 5);
         assert!(tally.count(Ending::Lost) < 10);
     }
+}
+
+/// A login that is lost is made again; and what it replaced is dead.
+#[test]
+fn killed_at_any_call_a_login_leaves_the_old_file_or_the_new_one() {
+    if !Need::Strace.is_met() {
+        return;
+    }
+    let tally = sweep("a login", None, || Scene::with_login("killed-login"));
+    assert!(tally.count(Ending::Old) > 100);
+    assert!(tally.count(Ending::New) > 3);
+    assert!(tally.count(Ending::Recovered) > 3);
+    assert!(tally.count(Ending::Lost) < 10);
+}
+
+#[test]
+fn killed_at_any_call_a_first_login_leaves_no_file_or_the_new_one() {
+    if !Need::Strace.is_met() {
+        return;
+    }
+    let tally = sweep("a first login", None, || Scene::with_first_login("killed-first-login"));
+    assert!(tally.count(Ending::Old) > 100);
+    assert!(tally.count(Ending::New) > 3);
+    assert!(tally.count(Ending::Recovered) > 3);
+    assert!(tally.count(Ending::Lost) < 10);
 }
 
 /// The trace of a run that ends well.

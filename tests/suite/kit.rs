@@ -403,6 +403,16 @@ impl Stream {
         heard
     }
 
+    fn await_line(&self, start: &str) -> String {
+        let find = |bytes: &[u8]| {
+            let text = String::from_utf8_lossy(bytes);
+            let mut lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+            lines.find(|line| line.starts_with(start)).map(|line| line.trim_end().to_owned())
+        };
+        let heard = self.wait_until(|bytes| find(bytes).is_some());
+        find(&heard.bytes).unwrap_or_else(|| panic!("no line begins with {start}:\n{}", Visible(&heard.bytes)))
+    }
+
     /// All of it, or nothing if there is no end.
     fn to_end(&self) -> Option<Vec<u8>> {
         let heard = self.wait_until(|_| false);
@@ -437,6 +447,17 @@ impl Running<'_> {
         said
     }
 
+    /// Waits until standard error holds a line that begins so, and gives it.
+    pub fn await_line(&self, start: &str) -> String {
+        self.stderr.await_line(start)
+    }
+
+    /// The same for standard output, which at a terminal is both.
+    #[cfg(unix)]
+    pub fn await_line_of_stdout(&self, start: &str) -> String {
+        self.stdout.await_line(start)
+    }
+
     /// Ends the program as no handler can prevent.
     pub fn kill(&mut self) {
         self.child.kill().expect("kill the program");
@@ -467,7 +488,8 @@ impl Running<'_> {
             stderr: stderr.unwrap_or_default(),
             files: workspace.files(),
             span: Span { start: self.start, end },
-            given: workspace.given.keys().chain(&workspace.links).cloned().collect(),
+            // A login makes the token file.
+            given: workspace.given.keys().chain(&workspace.links).cloned().chain([TOKEN_FILE.to_owned()]).collect(),
             command: self.words,
             args: self.program.args,
             environment: self.program.environment,

@@ -55,6 +55,7 @@ mod image;
 mod kills;
 mod kit;
 mod large_files;
+mod login;
 #[cfg(target_os = "linux")]
 mod long_names;
 #[cfg(unix)]

@@ -27,7 +27,7 @@ fn items_of_help(help: &str) -> (Items, Items) {
     let (options, exits) = help.split_once("\nExit status\n").expect("the help page has exit codes");
     let mut items = Items::new();
     let mut last = None;
-    for line in options.lines() {
+    for line in options.lines().skip_while(|line| !line.starts_with("  TOKEN_FILE")) {
         // Items begin in the third column, and what continues them stands below their text.
         let Some(line) = line.strip_prefix("  ") else {
             last = None;

@@ -11,6 +11,7 @@
 //! that with servers of ours.
 
 use crate::kit::{self, Outcome, Program, TOKEN_FILE, Workspace};
+use crate::login;
 use crate::tools;
 use serde_json::{Value, json};
 use std::fs;
@@ -23,6 +24,7 @@ const SECRET: &str = ":+%&=/ Canary7~\"";
 const BASIC: &str = "client_secret_basic";
 const RAW: &str = "client_secret_basic_raw";
 const POST: &str = "client_secret_post";
+const PUBLIC: &str = "none";
 
 /// The server's process, which answers one line for each that it is given.
 struct OidcProvider {
@@ -45,7 +47,8 @@ impl OidcProvider {
         let mut server = OidcProvider { process, commands, answers, port: 0 };
         let (cert, key) = kit::authority().server_pem(&["localhost", "127.0.0.1", "::1"]);
         let client = |method: &str| json!({"id": format!("{method} & more"), "secret": SECRET, "method": method});
-        let clients = [client(BASIC), client(POST)];
+        let public = json!({"id": format!("{PUBLIC} & more"), "method": PUBLIC});
+        let clients = [client(BASIC), client(POST), public];
         let setup = json!({"key": key, "cert": cert, "ca": kit::authority().pem(), "clients": clients});
         server.port = server.ask(&setup)["port"].as_u64().expect("a port");
         Some(server)
@@ -161,7 +164,7 @@ fn a_revoked_token_is_dead() {
     let status = server.ask(&json!({"revoke": tokens["refresh_token"], "client": format!("{BASIC} & more")}));
     assert_eq!(status, 200);
     let outcome = run(server.program(&workspace, BASIC, SECRET), &tokens, 77);
-    expect(&outcome, "hint: authorize again at this server");
+    expect(&outcome, "hint: to log in again, run: docusign-refresh login --token-endpoint https://localhost:");
     assert_eq!(stored(&workspace), tokens);
 }
 
@@ -177,4 +180,51 @@ fn the_raw_form_of_basic_is_not_for_this_server() {
     let outcome = run(raw, &stored(&workspace), 78);
     expect(&outcome, "the server says");
     expect(&run(server.program(&workspace, BASIC, SECRET), &stored(&workspace), 0), "rotated");
+}
+
+/// The words of a login at this server.
+fn login_at(server: &OidcProvider) -> [String; 5] {
+    let endpoint = format!("https://localhost:{}/auth?prompt=consent", server.port);
+    ["login", "--scope", "openid offline_access", "--authorization-endpoint", &endpoint].map(str::to_owned)
+}
+
+/// PKCE is required here; the tokens are then refreshed. A public client has nothing but PKCE.
+#[test]
+fn a_login_with_pkce_gets_tokens_that_can_be_refreshed() {
+    let Some(mut server) = OidcProvider::start() else { return };
+    for (method, secret) in [(BASIC, Some(SECRET)), (POST, Some(SECRET)), (PUBLIC, None)] {
+        let workspace = Workspace::new("oidc-login");
+        let program = |words: &[String]| {
+            let program = server.program(&workspace, method, secret.unwrap_or_default());
+            program.args(words)
+        };
+        let (running, mut stdin) = program(&login_at(&server)).start_with_open_stdin();
+        let address = login::printed_address(&running);
+        let redirected = server.ask(&json!({"browse": address}));
+        writeln!(stdin, "{}", redirected.as_str().expect("an address")).expect("paste the address");
+        let outcome = running.wait().expect_exit(0);
+        expect(&outcome, "logged in; the access token is valid for 1h");
+        let first = stored(&workspace);
+        assert!(first["refresh_token"].is_string() && first["access_token"].is_string(), "{first}");
+        for token in ["refresh_token", "access_token", "id_token"] {
+            let token = first[token].as_str().expect("a token");
+            assert!(!outcome.stderr().contains(token), "{}", outcome.report(&["a token is shown".into()]));
+        }
+        let refreshed = run(server.program(&workspace, method, secret.unwrap_or_default()), &first, 0);
+        expect(&refreshed, "refreshed; the access token is valid for 1h");
+    }
+}
+
+#[test]
+fn a_login_that_is_declined_says_so_in_the_servers_words() {
+    let Some(mut server) = OidcProvider::start() else { return };
+    let workspace = Workspace::new("oidc-declined");
+    let program = server.program(&workspace, BASIC, SECRET).args(login_at(&server));
+    let (running, mut stdin) = program.start_with_open_stdin();
+    let address = login::printed_address(&running);
+    let redirected = server.ask(&json!({"browse": address, "decline": true}));
+    writeln!(stdin, "{}", redirected.as_str().expect("an address")).expect("paste the address");
+    let outcome = running.wait().expect_exit(77);
+    expect(&outcome, "not logged in: the server says \"access_denied\": \"End-User aborted interaction\"");
+    assert!(!outcome.files.contains_key(TOKEN_FILE));
 }

@@ -2,16 +2,17 @@
 //!
 //! Its tables list exactly the options that `--help` lists, each with the same variables and the
 //! same default; its example, typed into a shell, prints what stands there; the commands that it
-//! gives for the first token run, and put the secret into no process's arguments.
+//! gives for the first token run, and put neither secret nor code into any process's arguments.
 
 use crate::canary;
 use crate::kit::{self, CLIENT_ID, CLIENT_SECRET, TOKEN_FILE, Workspace};
+use crate::login;
 use crate::pattern::Pattern;
-use crate::token_server::{Script, Step, json_reply};
+use crate::token_server::{Authorization, Decision, Script};
 use crate::tools;
-use percent_encoding::percent_decode_str;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 
 const README: &str = include_str!("../../README.md");
@@ -83,7 +84,7 @@ fn options_in_help() -> BTreeMap<String, Described> {
     let described = entries.iter().map(|entry| {
         let brackets = entry.rsplit_once('[').and_then(|(_, rest)| rest.split_once(']')).map(|(inside, _)| inside);
         // [::1] is an address, and [USER:PASSWORD@] a part of a URL.
-        let brackets = brackets.filter(|inside| !inside.contains(':')).unwrap_or_default();
+        let brackets = brackets.filter(|inside| !inside.contains("::") && !inside.contains('@')).unwrap_or_default();
         let default = match brackets.split_once("; ") {
             Some((_, default)) => Some(default),
             None => Some(brackets).filter(|text| !text.is_empty() && variables_in(text).is_empty()),
@@ -144,51 +145,42 @@ fn its_example_prints_what_it_says() {
     assert_eq!((rotation.refreshes(), rotation.reuses()), (1, 0));
 }
 
-/// The commands for a login store the answer for nobody else to read, and show neither secret nor
-/// code to other processes.
+/// The commands for a login, typed into a shell, store the tokens for nobody else to read, and show neither
+/// secret nor code to other processes.
 #[test]
 fn its_commands_for_the_first_token_work_and_hide_the_secret() {
-    // As the address shows it: what is encoded there must not be encoded once more.
-    const CODE: &str = "Canary7.eyJ0eXAi-code_of~one%2Fuse";
-    let (Some(_), Some(strace)) = (tools::find("curl"), tools::find("strace")) else { return };
-    let issued = kit::rotation();
-    let first = issued.first_token_file();
-    let step = Step::answer(move |request| {
-        let is_right = request.basic().as_deref() == Some(&format!("{CLIENT_ID}:{CLIENT_SECRET}"))
-            && request.parameter("grant_type").as_deref() == Some("authorization_code")
-            && request.parameter("code").as_deref() == Some(&*percent_decode_str(CODE).decode_utf8_lossy());
-        match is_right {
-            true => json_reply("200 OK", &first),
-            false => json_reply("400 Bad Request", r#"{"error":"invalid_grant"}"#),
-        }
-    });
-    let server = kit::serve(Script::once([step]));
+    let Some(strace) = tools::find("strace") else { return };
+    let rotation = kit::rotation();
+    let authorization = Authorization::new(&rotation, "http://localhost/");
+    let server = kit::serve(Script::always(authorization.step()));
     let mut workspace = Workspace::new("readme-first-token");
     workspace.give("client-secret", format!("{CLIENT_SECRET}\n"));
-    workspace.give(TOKEN_FILE, r#"{"refresh_token":"Canary7-dead"}"#);
 
     let listings = listings("The first token");
-    let commands = listings.last().expect("the commands that get the token");
-    let here = commands
-        .replace("INTEGRATION_KEY", CLIENT_ID)
-        .replace("https://account-d.docusign.com/oauth/token", &server.endpoint());
-    assert_ne!(here, commands.replace("INTEGRATION_KEY", CLIENT_ID), "{commands}");
+    let commands = listings.first().expect("the commands that get the token");
+    let here = commands.replace("INTEGRATION_KEY", CLIENT_ID).replace(
+        "docusign-refresh login",
+        &format!("docusign-refresh login --authorization-endpoint {}", server.authorization_endpoint()),
+    );
+    assert_eq!(commands.lines().count(), 3, "{commands}");
     let calls = tools::beside(&workspace.directory(), "calls");
     let traced =
         [strace.into_os_string(), "-fqqs9999".into(), "-e".into(), "execve".into(), "-o".into(), calls.clone().into()];
-    let outcome = workspace
+    let (running, mut stdin) = workspace
         .program()
-        .environment("CURL_CA_BUNDLE", workspace.ca_file())
+        .environment("SSL_CERT_FILE", workspace.ca_file())
+        .environment("DOCUSIGN_TOKEN_ENDPOINT", server.endpoint())
         .environment("PATH", installed(&workspace))
-        .under(traced.into_iter().chain(terminal(&here).map(Into::into)))
-        .stdin(format!("{CODE}\n"))
-        .run()
-        .expect_exit(0);
+        .under(traced.into_iter().chain(["/bin/sh".into(), "-ec".into(), here.into()]))
+        .start_with_open_stdin();
+    let address = login::printed_address(&running);
+    let redirected = authorization.browse(&address, Decision::Allow).expect("the browser is sent back");
+    writeln!(stdin, "{redirected}").expect("paste it");
+    let outcome = running.wait().expect_exit(0);
     assert_eq!(outcome.stdout(), "");
-    assert_eq!(outcome.files[TOKEN_FILE], kit::rotation().first_token_file().as_bytes());
     let mode = fs::metadata(workspace.path(TOKEN_FILE)).expect("it is there").mode();
-    assert_eq!(mode & 0o7777, 0o600);
+    assert_eq!((mode & 0o7777, rotation.refreshes()), (0o600, 1));
     let calls = fs::read(calls).expect("strace wrote it");
-    assert!(String::from_utf8_lossy(&calls).contains("curl"), "no call of curl was seen");
+    assert!(String::from_utf8_lossy(&calls).contains("\"login\""), "no call of the program was seen");
     assert_eq!(canary::find(&calls), None);
 }

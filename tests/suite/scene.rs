@@ -3,12 +3,13 @@
 //! The server rotates the refresh token, and revokes the family when a spent one comes back: it
 //! knows no grace. So whether the live token was lost shows at the next ordinary run, which either
 //! refreshes again or is refused. The token file may lie in the working directory, or be mounted
-//! there by itself, as into a container: then it can't be renamed over.
+//! there by itself, as into a container: then it can't be renamed over. Or it is not there yet, and the first run
+//! is a login.
 
-use crate::kit::{self, Program, TOKEN_FILE, Workspace};
+use crate::kit::{self, Outcome, Program, TOKEN_FILE, Workspace};
 use crate::needs;
 use crate::strace::{self, Injection};
-use crate::token_server::{Record, Rotation, Script, Step, TokenServer};
+use crate::token_server::{Record, Rotation, Script, Step, TokenServer, json_reply};
 use std::ffi::OsString;
 use std::fs;
 use std::mem;
@@ -39,10 +40,19 @@ pub enum Footing {
     Mounted,
 }
 
+/// What the first run is. All others are refreshes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FirstRun {
+    Refresh,
+    /// Its line is a code alone, which this server always takes.
+    Login,
+}
+
 pub struct Scene {
     pub workspace: Workspace,
     pub rotation: Rotation,
     footing: Footing,
+    first_run: FirstRun,
     script: Script,
     server: TokenServer,
     began: u64,
@@ -54,10 +64,33 @@ impl Scene {
         Scene::staged(name, footing, |_, step| Script::always(step))
     }
 
+    /// A token file whose refresh token still lives, and a human who logs in again.
+    pub fn with_login(name: &str) -> Scene {
+        let rotation = kit::rotation();
+        let logins = rotation.clone();
+        let step = Step::answer(move |request| match request.parameter("grant_type").as_deref() {
+            Some("authorization_code") => json_reply("200 OK", &logins.authorize_again()),
+            _ => logins.answer(request),
+        });
+        let mut workspace = Workspace::new(name);
+        workspace.give(TOKEN_FILE, rotation.first_token_file());
+        let script = Script::always(step);
+        let server = kit::serve(script.clone());
+        let footing = Footing::Plain;
+        Scene { workspace, rotation, footing, first_run: FirstRun::Login, script, server, began: now() }
+    }
+
+    /// The same without a token file.
+    pub fn with_first_login(name: &str) -> Scene {
+        let scene = Scene::with_login(name);
+        fs::remove_file(scene.workspace.path(TOKEN_FILE)).expect("remove the token file");
+        scene
+    }
+
     /// Its first run was killed at this call, with the server's answer in its draft.
     pub fn died_at(mut self, name: &str, n: usize) -> Scene {
         let words = strace::words(&self.log(), Some(&Injection::kill(name, n)));
-        let (outcome, trace) = strace::run(self.program_under(words), &self.log());
+        let (outcome, trace) = strace::run(self.first_run_under(words), &self.log());
         assert_eq!(outcome.status.signal(), Some(9), "{}", trace.report());
         self.settle();
         assert_eq!((self.stored(), self.rotation.refreshes()), (Some(0), 1), "{}", trace.report());
@@ -77,12 +110,32 @@ impl Scene {
         }
         let script = script(&workspace, rotation.step());
         let server = kit::serve(script.clone());
-        Scene { workspace, rotation, footing, script, server, began: now() }
+        Scene { workspace, rotation, footing, first_run: FirstRun::Refresh, script, server, began: now() }
     }
 
     /// The program at this server, by address: see `strace`.
     pub fn program(&self) -> Program<'_> {
         self.program_under(Vec::new())
+    }
+
+    /// The first run, as the last words of a command.
+    pub fn first_run_under(&self, words: Vec<OsString>) -> Program<'_> {
+        let program = self.program_under(words);
+        match self.first_run {
+            FirstRun::Refresh => program,
+            FirstRun::Login => {
+                program.args(["login", "--authorization-endpoint", "https://a.example/auth"]).stdin("Canary7-code\n")
+            }
+        }
+    }
+
+    /// The run after it; where there still is no token file, another login.
+    pub fn next_run(&self) -> Outcome {
+        let next = self.program().run();
+        match next.status.code() {
+            Some(66) if !self.has_token_file() => self.first_run_under(Vec::new()).run(),
+            _ => next,
+        }
     }
 
     /// The program as the last words of a command, with its mounts if it has any.
@@ -117,8 +170,21 @@ impl Scene {
         }
     }
 
-    /// After how many refreshes the token file is what it is now, byte for byte.
+    pub fn is_mounted(&self) -> bool {
+        self.footing == Footing::Mounted
+    }
+
+    /// Whether there is a token file.
+    pub fn has_token_file(&self) -> bool {
+        fs::symlink_metadata(self.workspace.path(self.token_file())).is_ok()
+    }
+
+    /// After how many refreshes the token file is what it is now, byte for byte. A login counts as one, and a
+    /// file that is not there yet as none.
     pub fn stored(&self) -> Option<usize> {
+        if self.first_run == FirstRun::Login && !self.has_token_file() {
+            return Some(0);
+        }
         self.refreshes_behind(&self.workspace.read(self.token_file()))
     }
 

@@ -15,6 +15,7 @@
 //! in a step's closure comes out of `finish`.
 
 mod authority;
+mod authorization;
 mod relay;
 mod request;
 mod rotation;
@@ -23,6 +24,8 @@ mod script;
 mod sockets;
 
 pub use authority::{Authority, ClientCertificates, Leaf, Protection, Terms, Version};
+use authorization::AUTHORIZATION_PATH;
+pub use authorization::{Authorization, Decision};
 pub use relay::Relay;
 pub use request::Request;
 pub use rotation::{Client, Rotation, access_token as rotated_access_token};
@@ -119,6 +122,11 @@ impl TokenServer {
     /// The same by the address itself: the client has no name to look up.
     pub fn endpoint_by_address(&self) -> String {
         self.endpoint().replace("localhost", "127.0.0.1")
+    }
+
+    /// The URL of the page at which a human logs in.
+    pub fn authorization_endpoint(&self) -> String {
+        self.endpoint().replace(PATH, AUTHORIZATION_PATH)
     }
 
     /// The port that the system chose.

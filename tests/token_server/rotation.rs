@@ -122,6 +122,11 @@ impl Rotation {
         refresh_token(self.family().generation)
     }
 
+    /// The access token that was issued last.
+    pub fn live_access_token(&self) -> String {
+        access_token(self.family().generation)
+    }
+
     /// How often a new pair was issued; replays don't count.
     pub fn refreshes(&self) -> usize {
         self.family().generation
@@ -169,12 +174,21 @@ impl Rotation {
     }
 
     /// RFC 6749, section 2.3.1: id and secret are form-encoded, then joined, then base64.
-    fn knows_client_of(&self, request: &Request) -> bool {
+    pub(super) fn knows_client_of(&self, request: &Request) -> bool {
         request
             .basic()
             .as_deref()
             .and_then(|credentials| credentials.split_once(':'))
             .is_some_and(|(id, secret)| form_decode(id) == self.client.id && form_decode(secret) == self.client.secret)
+    }
+
+    pub(super) fn is_client(&self, id: &str) -> bool {
+        id == self.client.id
+    }
+
+    /// Nothing that was issued is worth anything any more.
+    pub(super) fn revoke(&self) {
+        self.family().life = Life::Revoked;
     }
 
     fn family(&self) -> MutexGuard<'_, Family> {

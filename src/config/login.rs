@@ -1,0 +1,88 @@
+//! What a login is to do: the settings of a refresh, and those of its own.
+
+use std::path::Path;
+
+use super::arguments::{Arguments, LoginArguments, Userinfo};
+use super::environment::variable;
+use super::{Settings, settle};
+use crate::endpoint::{AuthorizationEndpoint, RedirectUri, TokenEndpoint};
+use crate::failure::Failure;
+use crate::transport::Network;
+
+/// The default: with `extended`, a login at Docusign outlives its 30th day.
+const SCOPE: &str = "signature extended";
+
+/// Form fields that a login itself sends, besides those of every grant.
+const FIELDS: [&str; 5] = ["code", "redirect_uri", "code_verifier", "state", "scope"];
+
+pub struct LoginSettings {
+    pub common: Settings,
+    pub authorization_endpoint: AuthorizationEndpoint,
+    pub redirect_uri: RedirectUri,
+    pub scope: String,
+    pub userinfo: Userinfo,
+}
+
+/// Settles what was typed and what this process was started with.
+pub fn settle_login(mut typed: Arguments) -> Result<(LoginSettings, Network), Failure> {
+    refuse_secret_from_input(typed.client_secret_file.as_deref())?;
+    refuse_own_fields(&typed.params)?;
+    let LoginArguments { authorization_endpoint, redirect_uri, scope, userinfo } = std::mem::take(&mut typed.login);
+    // Whatever is published is so by the next refresh.
+    let (common, network, _) = settle(typed)?;
+    let settings = LoginSettings {
+        authorization_endpoint: choose_endpoint(authorization_endpoint, &common.endpoint)?,
+        redirect_uri: redirect_uri.unwrap_or_default(),
+        scope: scope.unwrap_or_else(|| SCOPE.to_owned()),
+        userinfo: userinfo.unwrap_or(Userinfo::Unasked),
+        common,
+    };
+    Ok((settings, network))
+}
+
+/// Docusign's is known by its token endpoint.
+fn choose_endpoint(
+    given: Option<AuthorizationEndpoint>,
+    token_endpoint: &TokenEndpoint,
+) -> Result<AuthorizationEndpoint, Failure> {
+    const OPTION: &str = "--authorization-endpoint";
+    match (given, token_endpoint.docusign()) {
+        (Some(given), None) => Ok(given),
+        (None, Some(environment)) => Ok(AuthorizationEndpoint::of_environment(environment)),
+        (Some(_), Some(_)) => Err(Failure::usage(
+            OPTION,
+            "given for Docusign, where it is known",
+            "leave it out, or give the --token-endpoint of the other server, too",
+        )),
+        (None, None) => Err(Failure::usage(
+            OPTION,
+            "required for a server other than Docusign",
+            "give the URL at which a human logs in, which is in the server's documentation",
+        )),
+    }
+}
+
+fn refuse_secret_from_input(option: Option<&Path>) -> Result<(), Failure> {
+    const FILE: &str = "DOCUSIGN_CLIENT_SECRET_FILE";
+    let is_input = |path: &Path| path == Path::new("-");
+    let subject = match (option, variable(FILE)) {
+        (Some(path), _) if is_input(path) => "--client-secret-file",
+        (None, Some(path)) if is_input(Path::new(&path)) => FILE,
+        _ => return Ok(()),
+    };
+    let what = "a login reads the redirected address from standard input, and so not the client secret";
+    Err(Failure::usage(subject, what, "put the secret in a file, or in DOCUSIGN_CLIENT_SECRET"))
+}
+
+fn refuse_own_fields(parameters: &[(String, String)]) -> Result<(), Failure> {
+    match parameters.iter().find(|(name, _)| FIELDS.contains(&name.as_str())) {
+        Some((name, _)) if name == "scope" => {
+            Err(Failure::usage("--param", "scope has an option of its own here", "give it with --scope"))
+        }
+        Some((name, _)) => {
+            let what = format!("{name} is a field of the login itself");
+            Err(Failure::usage("--param", &what, "leave it out: the program sends it"))
+        }
+        None => Ok(()),
+    }
+}

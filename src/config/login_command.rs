@@ -1,0 +1,71 @@
+//! The command by which a human logs in for a token file: filled in, and ready to be pasted into a shell.
+//!
+//! Paths in it are absolute, since whoever reads a scheduled run's log is in another directory. A secret is never
+//! in it, nor is a proxy's URL, which may hold one.
+
+use std::path::{Path, PathBuf};
+
+use super::{AuthMethod, Settings};
+use crate::shell::command_line;
+
+/// What was set of it that [`Settings`] does not say.
+pub struct LoginCommand {
+    method: Option<AuthMethod>,
+    files: Vec<(&'static str, PathBuf)>,
+}
+
+impl LoginCommand {
+    pub fn new(method: Option<AuthMethod>, files: [(&'static str, Option<PathBuf>); 4]) -> Self {
+        Self { method, files: files.into_iter().filter_map(|(option, path)| Some((option, path?))).collect() }
+    }
+
+    fn has(&self, option: &str) -> bool {
+        self.files.iter().any(|(given, _)| *given == option)
+    }
+}
+
+impl Settings {
+    /// The command, and what has to be put in or set for it, as hints.
+    pub fn login_hints(&self) -> Vec<String> {
+        let mut hints = vec![format!("to log in again, run: {}", self.login_command())];
+        if self.endpoint.docusign().is_none() {
+            hints.push(
+                "the server's documentation says what AUTHORIZATION_ENDPOINT and SCOPE are; a refresh token often takes the scope offline_access"
+                    .to_owned(),
+            );
+        }
+        if self.client.secret().is_some() && !self.login.has("--client-secret-file") {
+            hints.push(
+                "the login needs the client secret, too: set DOCUSIGN_CLIENT_SECRET, or add --client-secret-file FILE"
+                    .to_owned(),
+            );
+        }
+        hints
+    }
+
+    fn login_command(&self) -> String {
+        let mut words = vec!["docusign-refresh".to_owned(), "login".to_owned()];
+        let mut add = |option: &str, value: String| words.extend([option.to_owned(), value]);
+        match self.endpoint.docusign() {
+            Some(environment) => add("--environment", environment.name().to_owned()),
+            None => {
+                add("--token-endpoint", self.endpoint.to_string());
+                add("--authorization-endpoint", "AUTHORIZATION_ENDPOINT".to_owned());
+                add("--scope", "SCOPE".to_owned());
+            }
+        }
+        add("--client-id", self.client.id.clone());
+        if let Some(method) = self.login.method {
+            add("--client-auth", method.name().to_owned());
+        }
+        for (option, path) in &self.login.files {
+            add(option, absolute(path));
+        }
+        words.push(absolute(&self.token_file));
+        command_line(&words)
+    }
+}
+
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}

@@ -1,0 +1,53 @@
+//! What the user is told of a login whose code brought no tokens. The code can't be sent again, whatever came of
+//! it: each hint ends with another login.
+
+use std::path::Path;
+
+use super::diagnosis::Context;
+use super::verdict::{Cause, Unsuccessful};
+use crate::failure::{Exit, Failure};
+use crate::oauth::ErrorResponse;
+
+const AGAIN: &str = "then run the login again: a code can't be used twice";
+
+impl Unsuccessful {
+    pub fn login_diagnosis(&self, context: Context<'_>) -> Failure {
+        let mut what = format!("not logged in by {}: {}", context.endpoint.host(), self.cause);
+        if let Some(trace) = &self.trace {
+            what += &format!(" (request id {trace})");
+        }
+        let exit = if self.is_code_rejected() { Exit::NoPerm } else { self.exit() };
+        let failure = Failure::new(exit, context.token_file.display().to_string(), what);
+        match &self.cause {
+            _ if self.is_code_rejected() => failure
+                .hint("a code lives for two minutes at Docusign, and is good once; the redirect URI must be the same as for the address")
+                .hint("run the login again, and paste the address as soon as the browser shows it"),
+            Cause::Refused(error) if is_about_scope(error) => failure.hint("check --scope").hint(AGAIN),
+            _ => {
+                let hints = self.hints(context).into_iter().filter(|hint| !hint.starts_with("run again"));
+                hints.fold(failure, Failure::hint).hint(AGAIN)
+            }
+        }
+    }
+
+    /// A response that may hold tokens, and is now in this file.
+    pub fn kept_by_login(&self, context: Context<'_>, file: &Path) -> Failure {
+        let (host, file, token_file) = (context.endpoint.host(), file.display(), context.token_file.display());
+        let what = format!("the response of {host} was not understood, and is kept in {file}: {}", self.cause);
+        Failure::new(Exit::IoErr, token_file.to_string(), what)
+            .hint(format!("look in {file} for a refresh token, and store it in {token_file} as refresh_token"))
+            .hint("if there is none, delete the file, check --token-endpoint, and run the login again")
+    }
+
+    /// The server rejected the code: `invalid_grant` (RFC 6749, section 5.2), if nothing in it says that it is
+    /// about the client. Docusign calls a late code `expired_client_token`.
+    fn is_code_rejected(&self) -> bool {
+        let Cause::Refused(error) = &self.cause else { return false };
+        let is_late = error.description.as_deref() == Some("expired_client_token");
+        is_late || self.is_token_rejected()
+    }
+}
+
+fn is_about_scope(error: &ErrorResponse) -> bool {
+    error.code.as_deref() == Some("invalid_scope")
+}

@@ -1,0 +1,219 @@
+//! The story of a login: the authorization code grant (RFC 6749, section 4.1) with PKCE, by pasting.
+//!
+//!     prove         lock, recover, draft: there is a place for the tokens. Then let go of all that
+//!     ask           print the address to open, and read one line: the redirected address or the code
+//!     lock, draft   as a refresh does, and with what the token file says by now
+//!     exchange      one POST, never repeated: a code is good once
+//!     commit        as a refresh does
+//!     userinfo      if wanted, the default account, in a commit of its own
+//!
+//! Nothing is held while a human types. A scheduled refresh would else wait for someone who has gone to lunch,
+//! and fail; and Ctrl-C would leave a draft behind. What is proven before the address is printed can change
+//! until the line is there, so it is proven once more before the code is spent. Whatever refresh token the file
+//! holds by then gives way to the login's; but not one that is written after that, see [`crate::token_file`].
+//!
+//! There is no listener for the redirect. The browser is often on another machine, and a port that must equal a
+//! registered one is often taken; a line can be pasted everywhere.
+
+mod account;
+mod input;
+
+use std::time::{Instant, SystemTime};
+
+use ring::rand::{SecureRandom as _, SystemRandom};
+
+use crate::config::{LoginSettings, Settings, Userinfo};
+use crate::console::Console;
+use crate::exchange::{Exchange, Refreshed, Replay};
+use crate::failure::{Exit, Failure};
+use crate::journal::Journal;
+use crate::oauth::{AuthorizationRequest, Grant, Mask, Proof, RANDOM_LENGTH, RandomBytes, TokenRequest, read_code};
+use crate::report::{Ending, Outcome};
+use crate::secret::Secret;
+use crate::token_file::{LockedTokenFile, TokenFile};
+use crate::token_set::TokenSet;
+use crate::transport::{Client, Deadlines, MAX_BODY, Method, Network, ProxyServer, Request, TransportFailure};
+
+/// Logs in, and stores the tokens.
+pub fn run(settings: &LoginSettings, network: Network, console: &Console) -> Result<Ending, Failure> {
+    let login = Login { settings, common: &settings.common, console, journal: console.journal() };
+    login.prove()?;
+    let proof = Proof::new(random()?, random()?);
+    let code = login.ask(&proof)?;
+    login.exchange(network, &code, &proof)
+}
+
+struct Login<'a> {
+    settings: &'a LoginSettings,
+    common: &'a Settings,
+    console: &'a Console,
+    journal: Journal,
+}
+
+impl Login<'_> {
+    /// Fails where the tokens could not be stored, before anyone goes to the browser.
+    fn prove(&self) -> Result<(), Failure> {
+        let locked = self.lock()?;
+        let stored = locked.read_for_login()?;
+        drop(locked.draft(&stored, MAX_BODY)?);
+        locked.release();
+        self.journal.step(format_args!("a draft can be made; releasing the lock"));
+        Ok(())
+    }
+
+    /// The code that the human brings back from the browser.
+    fn ask(&self, proof: &Proof) -> Result<Secret, Failure> {
+        let request = AuthorizationRequest {
+            endpoint: self.settings.authorization_endpoint.as_str(),
+            client_id: &self.common.client.id,
+            redirect_uri: self.settings.redirect_uri.as_str(),
+            scope: &self.settings.scope,
+        };
+        self.console.warn_of_client(&self.common.client_oddities);
+        self.console.ask_to_log_in(&request.address(proof), self.settings.redirect_uri.as_str());
+        let line = input::read_line()?;
+        read_code(&line, &proof.state).map_err(|no_code| {
+            let mut mask = Mask::default();
+            let secrets = [&proof.state, &proof.verifier].into_iter().chain(self.common.client.secret());
+            secrets.for_each(|secret| mask.add(secret.copy()));
+            input::failure(no_code, &mask)
+        })
+    }
+
+    fn exchange(&self, network: Network, code: &Secret, proof: &Proof) -> Result<Ending, Failure> {
+        let locked = self.lock()?;
+        let stored = locked.read_for_login()?;
+        let draft = locked.draft(&stored, MAX_BODY)?;
+        self.journal.step(format_args!("the draft is in place"));
+
+        let redirect_uri = self.settings.redirect_uri.as_str();
+        let grant = Grant::authorization_code(code, redirect_uri, &proof.verifier);
+        let mut request = TokenRequest::new(&self.common.client, grant, &self.common.parameters);
+        network
+            .proxy
+            .as_ref()
+            .and_then(ProxyServer::password)
+            .into_iter()
+            .for_each(|password| request.conceal(password));
+        let mut client = Client::new(network, self.journal);
+        let requested_at = SystemTime::now();
+        let exchange = Exchange {
+            endpoint: &self.common.endpoint,
+            request: &request,
+            headers: &self.common.headers,
+            replay: Replay::NeverAtAll,
+            deadline: Instant::now() + self.common.timeout,
+            journal: self.journal,
+        };
+        let Refreshed { response, reception } = match exchange.run(&mut client) {
+            Ok(tokens) => tokens,
+            Err(unsuccessful) => {
+                if let Some(response) = unsuccessful.response_to_keep() {
+                    let file = draft.keep_response(response)?;
+                    return Err(unsuccessful.kept_by_login(self.common.context(), &file));
+                }
+                client.release_signals();
+                return Err(unsuccessful.login_diagnosis(self.common.context()));
+            }
+        };
+
+        let commit = draft.commit(&stored, &|stored| stored.refreshed(&response, requested_at));
+        // On failure, signals stay blocked until the message that names the file with the new tokens is out.
+        if commit.is_ok() {
+            client.release_signals();
+        }
+        self.journal.step(format_args!("{reception}"));
+        let commit = commit?;
+        self.journal.step(format_args!("committed"));
+        commit.warnings.iter().for_each(|warning| self.console.warn(warning));
+        response.warnings.iter().for_each(|warning| self.console.warn(warning));
+
+        let stored = self.store_account(&mut client, &locked, commit.stored);
+        match response.refresh_token {
+            Some(_) => {
+                let outcome = Outcome::LoggedIn { lifetime: response.expires_in };
+                Ok(Ending { outcome, stored, published: Vec::new(), planned: Vec::new() })
+            }
+            None => Err(self.without_refresh_token(&stored)),
+        }
+    }
+
+    fn lock(&self) -> Result<LockedTokenFile, Failure> {
+        let token_file = TokenFile::find_for_login(&self.common.token_file)?;
+        let waiting = || self.journal.step(format_args!("waiting for another run's lock"));
+        let locked = token_file.lock(self.common.lock_timeout, &waiting)?;
+        self.journal.step(format_args!("locked"));
+        locked.recover(&mut |recovery| self.console.warn(recovery))?;
+        Ok(locked)
+    }
+
+    /// Adds the default account to the token file, if that is wanted. The tokens are safe already: what fails here
+    /// is a warning.
+    fn store_account(&self, client: &mut Client, locked: &LockedTokenFile, stored: TokenSet) -> TokenSet {
+        if self.settings.userinfo == Userinfo::Unasked {
+            return stored;
+        }
+        let added = self.account(client, &stored).and_then(|members| {
+            let draft = locked.draft(&stored, MAX_BODY).map_err(|failure| failure.line())?;
+            let commit = draft.commit(&stored, &|stored| stored.with_members(&members));
+            commit.map_err(|failure| failure.line())
+        });
+        match added {
+            Ok(commit) => {
+                self.journal.step(format_args!("the default account is stored"));
+                commit.warnings.iter().for_each(|warning| self.console.warn(warning));
+                commit.stored
+            }
+            Err(why) => {
+                self.console.warn(format_args!("logged in, but the default account is not stored: {why}"));
+                stored
+            }
+        }
+    }
+
+    /// The default account, as members of the token file; else why not.
+    fn account(&self, client: &mut Client, stored: &TokenSet) -> Result<account::Members, String> {
+        let uri = self.common.endpoint.userinfo().ok_or("its address is not a URL")?;
+        let authorization = stored.access_token().map(|token| token.with_prefix("Bearer "));
+        let now = Instant::now();
+        let deadlines = Deadlines { send_by: now + self.common.timeout, respond_by: now + self.common.timeout };
+        let request = Request {
+            method: Method::GET,
+            uri: &uri,
+            authorization: authorization.as_ref(),
+            headers: &[],
+            content: None,
+        };
+        self.journal.step(format_args!("asking {} for the accounts", self.common.endpoint.host()));
+        let response = client.send(&request, deadlines);
+        client.release_signals();
+        let response = response.map_err(|failure| match failure {
+            TransportFailure::NotSent(reason) | TransportFailure::OutcomeUnknown(reason) => reason.to_string(),
+        })?;
+        match response.status {
+            200 => account::default_account(&response.content()).map_err(|why| format!("of the response, {why}")),
+            status => Err(format!("HTTP status {status}")),
+        }
+    }
+
+    fn without_refresh_token(&self, stored: &TokenSet) -> Failure {
+        let subject = self.common.token_file.display().to_string();
+        let mut what = "the access token is stored, but the server issued no refresh token".to_owned();
+        if stored.has_refresh_token() {
+            what += "; the one that the file had stays";
+        }
+        Failure::new(Exit::Protocol, subject, what)
+            .hint("a server issues one for the scope for it (--scope: extended at Docusign, offline_access elsewhere), and to an app whose type and grants allow it")
+            .hint("then run the login again")
+    }
+}
+
+fn random() -> Result<RandomBytes, Failure> {
+    let mut bytes = [0; RANDOM_LENGTH];
+    match SystemRandom::new().fill(&mut bytes) {
+        Ok(()) => Ok(bytes),
+        Err(_) => {
+            Err(Failure::new(Exit::TempFail, "login", "the system has no random numbers").hint("run again later"))
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The line that a human pastes: read, and refused in words.
+
+use std::io::{self, BufRead as _, Read as _};
+
+use crate::failure::{Exit, Failure};
+use crate::oauth::{Mask, NoCode};
+use crate::secret::Secret;
+use crate::text::{self, reason};
+
+/// In bytes. A terminal takes less of a line, and a browser not much more of an address.
+const MAX_LINE: u64 = 64 << 10;
+
+const SUBJECT: &str = "standard input";
+const AGAIN: &str = "run the login again, and open the address that it prints then";
+
+/// Reads one line, from a terminal and from a pipe the same way.
+pub fn read_line() -> Result<Secret, Failure> {
+    let mut line = Vec::new();
+    io::stdin()
+        .lock()
+        .take(MAX_LINE)
+        .read_until(b'\n', &mut line)
+        .map_err(|error| Failure::new(Exit::NoInput, SUBJECT, format!("cannot read: {}", reason(&error))))?;
+    // Of UTF-16, the newline's second half is still to come.
+    if line.starts_with(b"\xFF\xFE") {
+        line.truncate(line.len() & !1);
+    }
+    let line = text::decode(&line).unwrap_or_else(|_| String::from_utf8_lossy(&line).into_owned());
+    Ok(Secret::new(line))
+}
+
+/// Why the line is of no use.
+pub fn failure(no_code: NoCode, mask: &Mask) -> Failure {
+    let unusable = |what: &str| Failure::new(Exit::DataErr, SUBJECT, what);
+    match no_code {
+        NoCode::Empty => unusable("no address and no code was given")
+            .hint("after the login, paste the whole address that the browser shows, or the code in it alone"),
+        NoCode::Unreadable => {
+            unusable("the line is neither an address nor a code: it has blanks, or other characters that neither has")
+                .hint("paste the whole address that the browser shows after the login, on one line")
+        }
+        NoCode::NotYetLoggedIn => {
+            unusable("this is the address to open, not the one to which the browser is sent after the login")
+                .hint(AGAIN)
+        }
+        NoCode::Missing => unusable("the address has no code")
+            .hint("paste the address that the browser shows after the login, from its beginning to its end"),
+        NoCode::CutOff => cut_off(unusable("the address was cut off: its state is missing or not whole")),
+        NoCode::OtherState => {
+            unusable("the address belongs to another login: its state is not the one of this login").hint(AGAIN)
+        }
+        NoCode::Repeated(name) => unusable(&format!("the address has more than one {name}")).hint(AGAIN),
+        NoCode::Refused { code, description } => refused(&code, description.as_deref(), mask),
+    }
+}
+
+#[cfg(unix)]
+fn cut_off(failure: Failure) -> Failure {
+    failure
+        .hint("a terminal cuts off what is longer than a line of 4095 bytes (macOS: 1024); \"stty -icanon\" before the login lifts this limit")
+        .hint("or paste the code alone: what stands between \"code=\" and the next \"&\"")
+}
+
+#[cfg(windows)]
+fn cut_off(failure: Failure) -> Failure {
+    failure
+        .hint("paste the whole address")
+        .hint("or paste the code alone: what stands between \"code=\" and the next \"&\"")
+}
+
+/// An error response of the authorization endpoint (RFC 6749, section 4.1.2.1).
+fn refused(code: &str, description: Option<&str>, mask: &Mask) -> Failure {
+    let said = description.map(|description| format!(": \"{}\"", mask.printable(description))).unwrap_or_default();
+    let what = format!("not logged in: the server says \"{}\"{said}", mask.printable(code));
+    let (exit, hint) = match code {
+        "access_denied" | "login_required" | "consent_required" | "interaction_required" => {
+            (Exit::NoPerm, "run the login again, and agree in the browser")
+        }
+        "server_error" | "temporarily_unavailable" => (Exit::TempFail, "run the login again later"),
+        "invalid_scope" => (Exit::Config, "check --scope"),
+        _ => (Exit::Config, "check --client-id, --redirect-uri, --scope and --authorization-endpoint"),
+    };
+    Failure::new(exit, SUBJECT, what).hint(hint)
+}

@@ -1,0 +1,44 @@
+//! Who may open the file that is to take TOKENS's place: whoever may open TOKENS; or, where there is none yet, this
+//! user alone.
+
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::path::Path;
+
+use crate::os::{self, retrying};
+
+pub enum Protection {
+    OfTokens(Metadata),
+    Private,
+}
+
+impl Protection {
+    /// The protection of what stands there, or is to.
+    pub fn of(tokens: &Path) -> io::Result<Self> {
+        match retrying(|| fs::metadata(tokens)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::Private),
+            metadata => metadata.map(Self::OfTokens),
+        }
+    }
+
+    pub fn metadata(&self) -> Option<&Metadata> {
+        match self {
+            Self::OfTokens(metadata) => Some(metadata),
+            Self::Private => None,
+        }
+    }
+
+    /// Creates a file, and nothing else: an existing file or link is an error. Only its owner may open it until
+    /// [`Self::give`].
+    pub fn create(&self, path: &Path, tokens: &Path) -> io::Result<File> {
+        retrying(|| match self {
+            Self::OfTokens(metadata) => os::create_draft(path, tokens, metadata),
+            Self::Private => os::create_private(path),
+        })
+    }
+
+    /// Protects a file that was created so.
+    pub fn give(&self, file: &File, tokens: &Path) -> io::Result<()> {
+        self.metadata().map_or(Ok(()), |metadata| os::copy_protection(tokens, metadata, file))
+    }
+}
