@@ -61,6 +61,8 @@ mod long_names;
 #[cfg(unix)]
 mod machine;
 #[cfg(unix)]
+mod makefile;
+#[cfg(unix)]
 mod manual;
 mod meanwhile;
 #[cfg(target_os = "linux")]
