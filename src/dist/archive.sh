@@ -3,9 +3,8 @@
 #
 # Writes two files into DIRECTORY: docusign-refresh-VERSION-SYSTEM.tar.gz (for Windows: .zip), and
 # with .cdx.json at its end the CycloneDX list of what the program is made of, which the archive
-# has as well. The lines of the file BINARY.libraries name what
-# is inside that no crate brings: name, version, and the file with its licence, or nothing where a
-# licence need not go with copies. The same input gives the same bytes: the order of names is fixed,
+# has as well. The lines of the file BINARY.libraries name what is inside that no crate brings: name,
+# version, and the file with its licence, or nothing where a licence need not go with copies. The same input gives the same bytes: the order of names is fixed,
 # owners are 0, and every time is SOURCE_DATE_EPOCH, or else the first that zip knows.
 set -eu
 
@@ -48,8 +47,13 @@ mkdir "$inside"
 install -m 755 "$binary" "$inside/$(basename "$binary")"
 install -m 644 README.md LICENSE "$inside"
 case $system in
-    *-windows) install -m 644 "$here/docusign-refresh-task.xml" "$inside" ;;
-    *) install -m 644 "$here/../docusign-refresh.1" "$here/docusign-refresh.bash" "$inside" ;;
+    *-windows) install -m 644 "$here/docusign-refresh-task.xml" "$here/recipes/windows-task.ps1" "$inside" ;;
+    *)
+        install -m 644 "$here/../docusign-refresh.1" "$here/docusign-refresh.bash" "$inside"
+        mkdir "$inside/recipes"
+        cp "$here"/recipes/* "$inside/recipes"
+        rm "$inside/recipes/windows-task.ps1"
+        ;;
 esac
 install -m 644 "$scratch/bill" "$inside/docusign-refresh.cdx.json"
 

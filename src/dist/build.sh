@@ -9,7 +9,8 @@
 # Debian's rustc-web and rust-web-src), against Debian's musl or mingw-w64. rustup has none for Windows 7,
 # and its musl for 32 bits counts seconds in 32 bits, which end in 2038.
 #
-# Beside OUTPUT it writes OUTPUT.libraries: what is inside that no crate of ours brings (libraries.sh).
+# Beside what is published it writes OUTPUT.libraries: what is inside that no crate of ours brings
+# (libraries.sh).
 #
 # CARGO, RUSTC, CARGO_HOME and CARGO_TARGET_DIR mean what they mean to cargo. None of these
 # directories stands in the program: the same sources give the same bytes wherever they lie.
@@ -153,5 +154,7 @@ env RUSTC="$rustc" RUSTFLAGS="$flags" RUST_LIBC_UNSTABLE_MUSL_V1_2_3=1 \
 
 mkdir -p "$(dirname "$output")"
 cp "$CARGO_TARGET_DIR/$target/release/docusign-refresh$suffix" "$output"
-RUSTC="$rustc" CC="$gcc" MUSL="$library_of_c" sh "$here/libraries.sh" "$target" >"$output.libraries"
+if [ -n "$(column 1)" ]; then
+    RUSTC="$rustc" CC="$gcc" MUSL="$library_of_c" sh "$here/libraries.sh" "$target" >"$output.libraries"
+fi
 ls -l "$output"

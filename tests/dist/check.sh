@@ -61,12 +61,14 @@ for system in $SYSTEMS; do
     echo "check-dist: the archive for $system"
     program=docusign-refresh
     target=$(column "$system" 2)
-    others='docusign-refresh.1 docusign-refresh.bash docusign-refresh.cdx.json'
+    others="docusign-refresh.1 docusign-refresh.bash docusign-refresh.cdx.json $(
+        find src/dist/recipes -type f ! -name 'windows-*' -printf 'recipes/%f '
+    )"
     case $system in
         *-windows)
             libraries='libgcc mingw-w64 rust-std'
             program=docusign-refresh.exe
-            others='docusign-refresh-task.xml docusign-refresh.cdx.json'
+            others='docusign-refresh-task.xml docusign-refresh.cdx.json windows-task.ps1'
             unzip -q "$dist"/docusign-refresh-*-"$system".zip -d "$scratch/$system"
             ;;
         *)
@@ -84,7 +86,7 @@ for system in $SYSTEMS; do
             ;;
     esac
     inside=$(echo "$scratch/$system"/docusign-refresh-*-"$system")
-    wanted=$(echo "LICENSE LICENSES-OF-PARTS README.md $program $others" | tr ' ' '\n' | LC_ALL=C sort | xargs)
+    wanted=$(echo "LICENSE LICENSES-OF-PARTS README.md $program $others" | tr -s ' ' '\n' | LC_ALL=C sort | xargs)
     found=$(cd "$inside" && find . -type f | sed 's|^\./||' | LC_ALL=C sort | xargs)
     [ "$found" = "$wanted" ] || fail "$system: it holds: $found"
     [ -x "$inside/$program" ] || fail "$system: the program is not executable"
