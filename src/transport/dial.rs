@@ -57,27 +57,33 @@ impl Dialer {
         while !addresses.is_empty() {
             let mut silent = Vec::new();
             for (at, &address) in addresses.iter().enumerate() {
-                let left = by.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    return Err(ErrorKind::TimedOut.into());
-                }
                 let is_last = at + 1 == addresses.len() && silent.is_empty();
-                self.journal.step(format_args!("connecting to {address}"));
-                match TcpStream::connect_timeout(&address, if is_last { left } else { left.min(turn) }) {
+                last_fault = match self.try_address(address, by, if is_last { Duration::MAX } else { turn }) {
                     Ok(stream) => return Ok(stream),
-                    Err(fault) => {
-                        self.journal.step(format_args!("no connection to {address}: {}", reason(&fault)));
-                        if fault.kind() == ErrorKind::TimedOut {
-                            silent.push(address);
-                        }
-                        last_fault = fault;
-                    }
+                    Err(fault) => fault,
+                };
+                if last_fault.kind() == ErrorKind::TimedOut {
+                    silent.push(address);
                 }
+            }
+            if by <= Instant::now() {
+                break;
             }
             addresses = silent;
             turn *= 2;
         }
         Err(last_fault)
+    }
+
+    fn try_address(&self, address: SocketAddr, by: Instant, turn: Duration) -> io::Result<TcpStream> {
+        let left = by.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        self.journal.step(format_args!("connecting to {address}"));
+        TcpStream::connect_timeout(&address, left.min(turn)).inspect_err(|fault| {
+            self.journal.step(format_args!("no connection to {address}: {}", reason(fault)));
+        })
     }
 }
 

@@ -5,21 +5,33 @@
 
 use std::borrow::Cow;
 
-use miniz_oxide::inflate;
+use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
 
 /// A body as it was before it was compressed, up to `limit` bytes; as it is where it is not compressed, or
 /// can't be read. Of one that was cut off, what stands before the cut.
 pub fn inflated(body: &[u8], limit: usize) -> Cow<'_, [u8]> {
-    let inflated = match body {
-        [0x1F, 0x8B, 8, ..] => gzip_data(body).map(|data| inflate::decompress_to_vec_with_limit(data, limit)),
+    let data = match body {
+        [0x1F, 0x8B, 8, ..] => gzip_data(body),
         // zlib (RFC 1950, section 2.2), which HTTP calls deflate.
-        [method, flags, ..] if method & 0x0F == 8 && u16::from_be_bytes([*method, *flags]).is_multiple_of(31) => {
-            Some(inflate::decompress_to_vec_zlib_with_limit(body, limit))
+        [method, flags, data @ ..]
+            if method & 0x0F == 8 && u16::from_be_bytes([*method, *flags]).is_multiple_of(31) =>
+        {
+            Some(data)
         }
         _ => None,
     };
-    let inflated = inflated.map(|result| result.unwrap_or_else(|error| error.output));
-    inflated.filter(|text| !text.is_empty()).map_or(Cow::Borrowed(body), Cow::Owned)
+    let text = data.map(|data| inflate(data, limit)).filter(|text| !text.is_empty());
+    text.map_or(Cow::Borrowed(body), Cow::Owned)
+}
+
+/// In one call, without the crate's own loops around it, which are larger than this whole module.
+fn inflate(data: &[u8], limit: usize) -> Vec<u8> {
+    let mut text = vec![0; limit];
+    let mut state = Box::<DecompressorOxide>::default();
+    let (_, _, written) = decompress(&mut state, data, &mut text, 0, TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF);
+    text.truncate(written);
+    text
 }
 
 /// The DEFLATE data behind a gzip header (RFC 1952, section 2.3). Its check sum is not checked: TLS has done

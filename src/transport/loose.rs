@@ -74,7 +74,8 @@ impl<'a> LooseResponse<'a> {
     /// The ways to authenticate that all fields of this name offer, in lower case.
     pub fn schemes(&self, name: &str) -> Vec<String> {
         let offers = self.fields.iter().filter(|(known, _)| known == name);
-        offers.filter_map(|(_, value)| Some(value.split_whitespace().next()?.to_ascii_lowercase())).collect()
+        let offers = offers.flat_map(|(_, value)| value.split(','));
+        offers.filter_map(|offer| Some(offer.split_whitespace().next()?.to_ascii_lowercase())).collect()
     }
 
     /// The body, its chunks put together where it has any.

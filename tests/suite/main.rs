@@ -52,6 +52,8 @@ mod held_signals;
 #[cfg(unix)]
 mod image;
 #[cfg(target_os = "linux")]
+mod kept_responses;
+#[cfg(target_os = "linux")]
 mod kills;
 mod kit;
 mod large_files;

@@ -148,7 +148,7 @@ fn a_refusal_of_a_token_that_someone_else_has_replaced_is_no_failure() {
 fn a_refusal_of_a_token_that_a_login_has_replaced_says_to_run_again() {
     let outcome = refused_while_someone_writes(LOGIN).expect_exit(75);
     assert_eq!(outcome.stdout(), "");
-    let wanted = "someone wrote another login meanwhile\nhint: run again";
+    let wanted = "the token file was replaced by a new login during the run\nhint: run again";
     assert!(outcome.stderr().contains(wanted), "{}", outcome.report(&[]));
 }
 

@@ -12,6 +12,8 @@
 
 use crate::kit::{self, Outcome, Workspace};
 use crate::token_server::{Record, Rotation, Script, Step, json_reply};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use std::time::{Duration, SystemTime};
 
 const MAY_BE_SPENT: &str = "; the refresh token may be spent";
@@ -255,4 +257,207 @@ fn half_a_form_is_no_response() {
     expect(&outcome, &record, 0, 2, &["refreshed"]);
     let stored = String::from_utf8_lossy(&outcome.files[kit::TOKEN_FILE]).into_owned();
     assert!(stored.contains(&rotation.live_refresh_token()), "{}", outcome.report(&[]));
+}
+
+/// What servers say instead of the words of RFC 6749: whom it concerns, and the words that must be shown. None
+/// is sent again.
+#[test]
+fn a_refusal_in_any_words_reaches_the_right_person() {
+    const BAD: &str = "400 Bad Request";
+    const UNAUTHORIZED: &str = "401 Unauthorized";
+    const OK: &str = "200 OK";
+    let refusals = [
+        // Fitbit, Strava, Stripe: a list of errors.
+        (
+            77,
+            BAD,
+            r#"{"errors":[{"errorType":"invalid_grant","message":"Refresh token invalid: x"}],"success":false}"#,
+            "Refresh token invalid: x",
+        ),
+        (
+            78,
+            UNAUTHORIZED,
+            r#"{"errors":[{"errorType":"invalid_client","message":"Invalid authorization header"}],"success":false}"#,
+            "invalid_client",
+        ),
+        (
+            77,
+            BAD,
+            r#"{"message":"Bad Request","errors":[{"resource":"RefreshToken","field":"refresh_token","code":"invalid"}]}"#,
+            "refresh_token: invalid",
+        ),
+        (
+            78,
+            BAD,
+            r#"{"message":"Bad Request","errors":[{"resource":"Application","field":"client_id","code":"invalid"}]}"#,
+            "client_id: invalid",
+        ),
+        (78, BAD, r#"{"errors":["no such client"]}"#, "no such client"),
+        // OpenAI, Google, Azure: an object.
+        (
+            77,
+            UNAUTHORIZED,
+            r#"{"error":{"message":"Your refresh token has already been used","type":"invalid_request_error","param":null,"code":"refresh_token_reused"}}"#,
+            "refresh_token_reused",
+        ),
+        (
+            75,
+            "403 Forbidden",
+            r#"{"error":{"code":403,"status":"RESOURCE_EXHAUSTED","message":"Quota exceeded"}}"#,
+            "Quota exceeded",
+        ),
+        (
+            78,
+            BAD,
+            r#"{"error":{"code":400,"message":"API key not valid","status":"INVALID_ARGUMENT"}}"#,
+            "API key not valid",
+        ),
+        // Microsoft Entra: numbers and sentences.
+        (
+            77,
+            BAD,
+            r#"{"error":"invalid_grant","error_description":"AADSTS700082: The refresh token has expired","error_codes":[700082]}"#,
+            "AADSTS700082",
+        ),
+        (
+            75,
+            BAD,
+            r#"{"error":"invalid_grant","error_description":"The server terminated an operation","error_codes":[50196]}"#,
+            "terminated",
+        ),
+        (
+            78,
+            UNAUTHORIZED,
+            r#"{"error":"invalid_client","error_description":"AADSTS7000215: Invalid client secret","error_codes":[7000215]}"#,
+            "AADSTS7000215",
+        ),
+        // Problem details (RFC 9457).
+        (
+            77,
+            BAD,
+            r#"{"type":"invalid_grant","title":"Bad Request","status":400,"detail":"consent grant has been revoked"}"#,
+            "consent grant has been revoked",
+        ),
+        (78, BAD, r#"{"type":"https://problems.example/invalid_client","title":"No such client"}"#, "No such client"),
+        (78, BAD, r#"{"type":"about:blank","title":"Something","detail":"went wrong"}"#, "went wrong"),
+        // A sentence instead of a code.
+        (77, BAD, r#"{"error":"invalid_grant: Token is expired or invalid."}"#, "invalid_grant: Token is expired"),
+        (77, BAD, r#"{"error":"Refresh token not found"}"#, "Refresh token not found"),
+        (
+            77,
+            BAD,
+            r#"{"error":"invalid_request","error_description":"The refresh token is invalid, expired or revoked"}"#,
+            "expired or revoked",
+        ),
+        (
+            78,
+            BAD,
+            r#"{"error":"invalid_request","error_description":"Missing refresh_token parameter"}"#,
+            "Missing refresh_token",
+        ),
+        // Success that is none: Slack, Zoho, GitHub, Withings, WeChat.
+        (77, OK, r#"{"ok":false,"error":"invalid_refresh_token"}"#, "invalid_refresh_token"),
+        (75, OK, r#"{"ok":false,"error":"ratelimited"}"#, "ratelimited"),
+        (78, OK, r#"{"ok":false,"error":"bad_client_secret"}"#, "bad_client_secret"),
+        (77, OK, r#"{"error":"invalid_code"}"#, "invalid_code"),
+        (77, OK, r#"{"error":"bad_refresh_token","error_uri":"https://docs.example"}"#, "bad_refresh_token"),
+        (78, OK, r#"{"error":"incorrect_client_credentials"}"#, "incorrect_client_credentials"),
+        (
+            77,
+            OK,
+            r#"{"status":503,"body":{},"error":"Invalid Params: invalid refresh_token"}"#,
+            "invalid refresh_token",
+        ),
+        (77, OK, r#"{"errcode":40030,"errmsg":"invalid refresh_token"}"#, "invalid refresh_token"),
+        (78, OK, r#"{"success":false,"msg":"nobody knows"}"#, "nobody knows"),
+        // Twitch, Cognito, Okta, Supabase, HubSpot, Spring.
+        (77, BAD, r#"{"status":400,"message":"Invalid refresh token"}"#, "Invalid refresh token"),
+        (78, "403 Forbidden", r#"{"status":403,"message":"invalid client secret"}"#, "invalid client secret"),
+        (
+            77,
+            BAD,
+            r#"{"__type":"NotAuthorizedException","message":"Refresh Token has been revoked"}"#,
+            "NotAuthorizedException",
+        ),
+        (75, BAD, r#"{"__type":"com.amazonaws#TooManyRequestsException"}"#, "TooManyRequestsException"),
+        (75, "403 Forbidden", r#"{"errorCode":"E0000047","errorSummary":"API call exceeded rate limit"}"#, "E0000047"),
+        (
+            77,
+            BAD,
+            r#"{"code":400,"error_code":"refresh_token_already_used","msg":"Invalid Refresh Token: Already Used"}"#,
+            "Already Used",
+        ),
+        (
+            77,
+            BAD,
+            r#"{"status":"BAD_REFRESH_TOKEN","message":"missing or invalid refresh token"}"#,
+            "BAD_REFRESH_TOKEN",
+        ),
+        (
+            77,
+            UNAUTHORIZED,
+            r#"{"error":"invalid_token","error_description":"Invalid refresh token (expired): x"}"#,
+            "(expired): x",
+        ),
+        // Exact: nothing is wrong but the time.
+        (
+            75,
+            BAD,
+            r#"{"error":"access_denied","error_description":"Rate limit exceeded: access_token not expired"}"#,
+            "access_token not expired",
+        ),
+        // What nobody knows.
+        (78, BAD, r#"{"message":"Bad Request","error":400}"#, "Bad Request"),
+        (
+            78,
+            UNAUTHORIZED,
+            r#"{"fault":{"faultstring":"Invalid ApiKey","detail":{"errorcode":"oauth.v2.InvalidApiKey"}}}"#,
+            "Invalid ApiKey",
+        ),
+        (78, BAD, r#"{"what":"no","why":[1]}"#, r#"{"what":"no""#),
+        (78, BAD, "[{\"message\":\"in a list\"}]", "in a list"),
+        (77, BAD, "error=invalid_grant&error_description=no+more", "no more"),
+        (77, BAD, "invalid_grant: no such token", "no such token"),
+        (78, UNAUTHORIZED, "nothing to read", "HTTP status 401: client authentication failed"),
+    ];
+    for (exit, status, body, words) in refusals {
+        let (outcome, record) = run("in-any-words", Script::always(Step::reply(json_reply(status, body))), &[]);
+        expect(&outcome, &record, exit, 1, &[words]);
+        assert!(!outcome.stderr().contains("captive portal"), "{}", outcome.report(&[]));
+    }
+}
+
+/// RFC 6749, section 5.2: 401 is client authentication, and the challenge says which.
+#[test]
+fn a_challenge_is_passed_on() {
+    let reply = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"oauth\"\r\nContent-Length: 0\r\n\r\n";
+    let (outcome, record) = run("challenge", Script::always(Step::reply(reply)), &[]);
+    expect(&outcome, &record, 78, 1, &["the server wants Basic realm=\"oauth\"", "hint: check --client-id"]);
+}
+
+/// A server that echoes the request, or a part of it, however it is encoded.
+#[test]
+fn an_echo_is_masked_in_every_encoding() {
+    let answer = |encode: fn(&str) -> String| {
+        Step::answer(move |request: &crate::token_server::Request| {
+            let token = request.parameter("refresh_token").unwrap_or_default();
+            let text = encode(&token).replace('\\', "\\\\").replace('"', "\\\"");
+            json_reply("400 Bad Request", &format!(r#"{{"error":"invalid_grant","error_description":"bad {text}."}}"#))
+        })
+    };
+    let encodings: [fn(&str) -> String; 8] = [
+        str::to_owned,
+        |token| token.bytes().map(|byte| format!("%{byte:02x}")).collect(),
+        |token| token.bytes().map(|byte| format!("%25{byte:02X}")).collect(),
+        |token| token.bytes().map(|byte| format!("{byte:02X}")).collect(),
+        |token| BASE64_URL_SAFE_NO_PAD.encode(format!("x:{token}")),
+        |token| token.chars().map(|character| format!("\\u{:04x}", u32::from(character))).collect(),
+        |token| token[..token.len() - 3].to_owned(),
+        |token| token.chars().map(|character| format!("{character} ")).collect(),
+    ];
+    for encode in encodings {
+        // The kit searches every output for what is left of a token.
+        let (outcome, record) = run("echo", Script::always(answer(encode)), &[]);
+        expect(&outcome, &record, 77, 1, &["[masked]"]);
+    }
 }
