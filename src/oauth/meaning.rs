@@ -43,7 +43,7 @@ const EXCEPTIONS: [(&str, &str, Meaning); 12] = [
 ];
 
 /// Codes without case and separators.
-const CODES: [(&str, Meaning); 73] = [
+const CODES: [(&str, Meaning); 74] = [
     // RFC 6749, section 5.2
     ("invalidgrant", Reauthorize),
     ("invalidclient", Configuration),
@@ -115,6 +115,8 @@ const CODES: [(&str, Meaning); 73] = [
     ("invalidclientcredentials", Configuration),
     ("inactiveuser", Reauthorize),
     ("inactiveorg", Configuration),
+    // Shopify
+    ("invalidsubjecttoken", Reauthorize),
     // Slack
     ("tokenexpired", Reauthorize),
     ("tokenrevoked", Reauthorize),

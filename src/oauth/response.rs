@@ -119,7 +119,7 @@ fn unreadable(text: &str, body: Body<'_>, mask: &Mask) -> NoTokens {
         () if text.starts_with("\u{1f}\u{fffd}") => "a compressed body",
         () if is_page => "an HTML page",
         () if search::find_tokens(text, FormEnd::Known).is_some() => "tokens in it",
-        () if search::objects(text).next().is_some_and(|object| object.is_ok()) => "JSON without access_token or error",
+        () if search::objects(text).next().is_some_and(|object| object.is_ok()) => "JSON in which no tokens were found",
         () => "a body that is not a JSON object",
     };
     // The beginning of an object, or of a form, has no whole refresh token: that would have been found. To

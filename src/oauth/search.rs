@@ -68,7 +68,7 @@ fn find_in_objects(text: &str) -> Option<Found> {
         match (has_token(&object, "access_token"), has_token(&object, "refresh_token")) {
             (true, true) => return Some(Found { members: object, is_cut, is_scattered: false }),
             // Of a response that was cut off, an access token alone is less than a replay may bring.
-            (true, false) if !is_cut => with_access = with_access.or(Some(object)),
+            (true, false) if !is_cut && !has_odd_refresh_token(&object) => with_access = with_access.or(Some(object)),
             (false, true) => with_refresh = with_refresh.or(Some((object, is_cut))),
             _ => {}
         }
@@ -119,6 +119,12 @@ fn renamed(object: Object) -> Object {
 
 fn has_token(object: &Object, name: &str) -> bool {
     object.string(name).is_some_and(|token| !token.is_empty())
+}
+
+/// Whether there is a refresh token that can't be read, such as an object: to store the access token alone would
+/// lose it.
+fn has_odd_refresh_token(object: &Object) -> bool {
+    object.text("refresh_token").is_some_and(|value| !value.starts_with('"') && value != "null")
 }
 
 /// A form, as old Facebook and GitHub without `Accept` send. If its end is lost, so is its last field.
@@ -199,6 +205,8 @@ mod tests {
             r#"{"access_token":"A","refresh_token":"R"#,
             r#"{"token":"A"}"#,
             r#"{"access_token":{}}"#,
+            r#"{"access_token":"A","refresh_token":{"value":"R"}}"#,
+            r#"{"access_token":"A","refresh_token":["R"]}"#,
             "<p>",
             "access_token=A",
         ] {

@@ -235,12 +235,14 @@ fn kept(outcome: &Outcome) -> (String, Vec<u8>) {
 fn a_response_that_is_not_understood_is_kept_byte_for_byte() {
     let strange = "{\"at\":\"Canary7-new\",\"rt\":\"Canary7-next\"}";
     let form = "access_token=Canary7-new&refresh_token=Canary7-next";
+    let odd = "{\"access_token\":\"Canary7-new\",\"refresh_token\":{\"value\":\"Canary7-next\"}}";
     let with_length = |body: &[u8]| ok(&format!("Content-Length: {}\r\n", body.len()), body);
     let bad_gzip = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xff\xff\xff".to_vec();
     let bad_head = ok("preload\r\n", strange.as_bytes());
     let last = TOKENS.replace('{', &format!(r#"{{"pad":"{}","#, "x".repeat(MIB)));
     for (reply, wanted) in [
         (Step::reply(with_length(strange.as_bytes())), strange.as_bytes().to_vec()),
+        (Step::reply(with_length(odd.as_bytes())), odd.as_bytes().to_vec()),
         (Step::reply(with_length(b"{\"result\":\"ok\"}")), b"{\"result\":\"ok\"}".to_vec()),
         (Step::reply(with_length(b"Canary7-next")), b"Canary7-next".to_vec()),
         (Step::reply(with_length(&bad_gzip)), bad_gzip),
