@@ -13,9 +13,7 @@
 //! test-windows` runs alone what would meet the others.
 
 use crate::kit::{self, Outcome, System, TOKEN_FILE, Workspace};
-#[cfg(unix)]
-use crate::token_server::json_reply;
-use crate::token_server::{Protection, Record, Script, Step, TokenServer};
+use crate::token_server::{Protection, Record, Script, Step, TokenServer, json_reply};
 #[cfg(unix)]
 use crate::{canary, scheduled_task, tools};
 use std::io::Read as _;
@@ -264,6 +262,36 @@ fn what_could_not_be_put_in_place_is_by_the_next_run() {
     assert!(outcome.stderr().contains("recovered the tokens of an interrupted run"), "{}", outcome.report(&[]));
     assert!(is_refreshed(&outcome, TOKEN_FILE) && !outcome.files.contains_key("docusign.json.new"));
     assert_eq!((server.finish().requests.len(), rotation.reuses()), (1, 0));
+}
+
+#[test]
+#[ignore = "of the .exe: make test-windows"]
+fn a_first_login_makes_a_file_for_this_user_alone() {
+    let mut workspace = Workspace::new("first-login");
+    workspace.give("closed.json", "{}");
+    let open = testimony(&workspace, &["descriptor", "closed.json"]);
+    let owner = open.strip_prefix("O:").and_then(|rest| rest.split("G:").next()).expect("it has an owner");
+    let closed = testimony(&workspace, &["descriptor", "closed.json", &format!("D:P(A;;FA;;;{owner})")]);
+    assert_ne!(open, closed, "the file was closed");
+
+    let question = Mutex::new(witness(&workspace, &["descriptor", "docusign.json.new"]));
+    let (sender, said) = channel();
+    let rotation = kit::rotation();
+    let tokens = rotation.clone();
+    let login = Step::answer(move |_| json_reply("200 OK", &tokens.authorize_again())).on_request(move |_| {
+        let output = question.lock().expect("one request").output().expect("run the witness");
+        sender.send(String::from_utf8_lossy(&output.stdout).trim().to_owned()).expect("the test waits for it");
+    });
+    let server = serve(Script::once([login, rotation.step()]));
+    let words = ["login", "--authorization-endpoint", "https://a.example/auth"];
+    let program = workspace.program().refreshing_at(&server);
+    program.clone().args(words).stdin("Canary7-code\r\n").run().expect_exit(0);
+    assert_eq!(said.recv_timeout(PATIENCE).expect("the witness was asked"), closed, "the draft");
+    assert_eq!(testimony(&workspace, &["descriptor", TOKEN_FILE]), closed, "the file afterwards");
+
+    // And the next run takes it as it is.
+    program.run().expect_exit(0);
+    assert_eq!(testimony(&workspace, &["descriptor", TOKEN_FILE]), closed, "the file after a refresh");
 }
 
 #[test]
