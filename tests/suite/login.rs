@@ -4,7 +4,7 @@
 //! is new. The browser is its `browse`. Everything the program must not show of a login (the code, the verifier,
 //! and, outside of the address, the state) is looked for in all that it leaves behind.
 
-use crate::kit::{self, Outcome, Program, Running, TOKEN_FILE, Workspace};
+use crate::kit::{self, Outcome, Program, Running, System, TOKEN_FILE, Workspace};
 use crate::token_server::{Authorization, Decision, Record, Request, Rotation, Script, Step, TokenServer, json_reply};
 #[cfg(target_os = "linux")]
 use crate::{held_signals, needs::Need};
@@ -130,8 +130,7 @@ fn a_login_makes_a_token_file_that_can_be_refreshed() {
     expect(&outcome, "docusign-refresh: docusign.json: logged in; the access token is valid for 8h\n");
     assert_eq!(names(&outcome), [TOKEN_FILE]);
     assert_eq!(stage.stored()["refresh_token"], stage.rotation.live_refresh_token());
-    #[cfg(unix)]
-    assert_eq!(mode(&stage), 0o600);
+    assert_eq!(mode(&stage).unwrap_or(0o600), 0o600);
     let refreshed = stage.refresh().run().expect_exit(0);
     expect(&refreshed, "refreshed");
 
@@ -207,8 +206,7 @@ fn a_file_that_is_there_keeps_its_other_members_its_mode_and_its_links() {
     assert!(text.starts_with("{\r\n\t\"account\": 1e400,\r\n\t\"refresh_token\": \"Canary7~refresh+1"), "{text}");
     assert_eq!(text.matches("expires_at").count(), 1, "{text}");
     assert!(fs::read_link(stage.workspace.path(TOKEN_FILE)).is_ok());
-    #[cfg(unix)]
-    assert_eq!(mode(&stage), 0o640);
+    assert_eq!(mode(&stage).unwrap_or(0o640), 0o640);
     assert_eq!(names(&outcome), [TOKEN_FILE, "real.json"]);
 }
 
@@ -541,6 +539,9 @@ fn userinfo_that_fails_is_a_warning() {
 #[test]
 #[cfg(unix)]
 fn the_command_of_exit_77_can_be_pasted() {
+    if kit::system() == System::Windows {
+        return;
+    }
     let mut stage = Stage::new("login hint's");
     let directory = "it's a $HOME";
     let token_file = format!("{directory}/docusign.json");
@@ -564,10 +565,16 @@ fn the_command_of_exit_77_can_be_pasted() {
     assert!(stored.contains(&stage.rotation.live_refresh_token()), "{stored}");
 }
 
-#[cfg(unix)]
-fn mode(stage: &Stage) -> u32 {
-    use std::os::unix::fs::MetadataExt as _;
-    fs::metadata(stage.workspace.path(TOKEN_FILE)).expect("it is there").mode() & 0o7777
+/// Of the token file, where files have modes.
+fn mode(stage: &Stage) -> Option<u32> {
+    #[cfg(unix)]
+    if kit::system() == System::Unix {
+        use std::os::unix::fs::MetadataExt as _;
+        let metadata = fs::metadata(stage.workspace.path(TOKEN_FILE)).expect("it is there");
+        return Some(metadata.mode() & 0o7777);
+    }
+    let _ = stage;
+    None
 }
 
 #[cfg(unix)]
@@ -581,6 +588,9 @@ fn set_mode(stage: &Stage, mode: u32) {
 #[test]
 #[cfg(target_os = "linux")]
 fn ctrl_c_before_the_line_leaves_nothing() {
+    if kit::system() == System::Windows {
+        return;
+    }
     let stage = Stage::new("login-ctrl-c");
     let (running, stdin) = stage.start();
     printed_address(&running);
@@ -597,6 +607,9 @@ fn ctrl_c_before_the_line_leaves_nothing() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_signal_waits_until_the_tokens_are_stored() {
+    if kit::system() == System::Windows {
+        return;
+    }
     for (signal, number) in [("INT", 2), ("TERM", 15), ("HUP", 1)] {
         let mut stage = Stage::new("login-signal");
         let directory = stage.workspace.directory();
@@ -619,7 +632,7 @@ fn a_signal_waits_until_the_tokens_are_stored() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_terminal_that_cuts_off_the_address_is_told_as_that() {
-    if !Need::Terminal.is_met() {
+    if kit::system() == System::Windows || !Need::Terminal.is_met() {
         return;
     }
     // Without the canary: the terminal shows what is typed.

@@ -18,7 +18,7 @@ suite() {
 echo "test-windows: $program"
 # shellcheck disable=SC2086 # words
 # Not for wine: what makes a disk full or a lock busy by Unix' own means.
-suite cases:: meanwhile:: windows scheduled_task:: it_does_not_tell_where the_file_is_small \
+suite cases:: login:: meanwhile:: windows scheduled_task:: it_does_not_tell_where the_file_is_small \
     --skip meanwhile::a_lock_that --skip meanwhile::lock_and --skip meanwhile::a_full_disk --skip windows::alone \
     $without_interruptions
 suite windows::alone --test-threads 1
