@@ -14,14 +14,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::{Publications, Run, Settings};
 use crate::console::{self, Console};
-use crate::exchange::{Exchange, Unsuccessful};
+use crate::exchange::Unsuccessful;
 use crate::failure::Failure;
 use crate::oauth::{Grant, TokenRequest};
 use crate::publish::{AccessToken, Publisher};
+use crate::renewal::{MAX_RESPONSE, NotRenewed, Renewal};
 use crate::report::{Ending, Outcome, Publication};
 use crate::token_file::{LockedTokenFile, TokenFile};
 use crate::token_set::TokenSet;
-use crate::transport::{Client, MAX_BODY, Network, ProxyServer};
+use crate::transport::{Client, Network, ProxyServer};
 
 /// What the token file holds at last, and how it came there.
 struct Renewed {
@@ -77,48 +78,24 @@ fn renew(
     }
 
     console.warn_of_client(&settings.client_oddities);
-    let draft = locked.draft(&stored, MAX_BODY)?;
+    let draft = locked.draft(&stored, MAX_RESPONSE)?;
     journal.step(format_args!("the draft is in place"));
     let mut request = token_request(settings, &stored);
     network.proxy.as_ref().and_then(ProxyServer::password).into_iter().for_each(|password| request.conceal(password));
     let mut client = Client::new(network, journal);
-    let requested_at = SystemTime::now();
     let deadline = Instant::now() + settings.timeout;
-    let exchange = Exchange {
-        endpoint: &settings.endpoint,
-        request: &request,
-        headers: &settings.headers,
-        replay: settings.replay,
-        deadline,
-        journal,
-    };
-    let refreshed = match exchange.run(&mut client) {
-        Ok(refreshed) => refreshed,
-        Err(unsuccessful) => {
-            if let Some(response) = unsuccessful.response_to_keep() {
-                let file = draft.keep_response(response)?;
-                return Err(unsuccessful.kept(settings.context(), &file));
-            }
-            client.release_signals();
+    let renewal = Renewal { settings, request: &request, replay: settings.replay, deadline, draft, stored: &stored };
+    let (response, now) = match renewal.run(&mut client, console) {
+        Ok(renewed) => renewed,
+        Err(NotRenewed::NotStored(failure)) => return Err(failure),
+        Err(NotRenewed::Kept(unsuccessful, file)) => return Err(unsuccessful.kept(settings.context(), &file)),
+        Err(NotRenewed::Unsuccessful(unsuccessful)) => {
             return without_tokens(settings, &unsuccessful, &stored, locked.read().ok(), deadline);
         }
     };
-
-    let commit = draft.commit(&stored, &|stored| stored.refreshed(&refreshed.response, requested_at));
-    // On failure, signals stay blocked until the message that names the file with the new tokens is out.
-    if commit.is_ok() {
-        client.release_signals();
-    }
-    journal.step(format_args!("{}", refreshed.reception));
-    let commit = commit?;
-    journal.step(format_args!("committed"));
-    commit.warnings.iter().for_each(|warning| console.warn(warning));
-    for warning in refreshed.response.warnings.iter().chain(&commit.stored.warnings()) {
-        console.warn(warning);
-    }
-    let is_rotated = !commit.stored.refresh_token().is_same(stored.refresh_token());
-    let outcome = Outcome::Refreshed { lifetime: refreshed.response.expires_in, is_rotated };
-    Ok(Renewed { outcome, stored: commit.stored, before: Some(stored), deadline: Some(deadline) })
+    let is_rotated = !now.refresh_token().is_same(stored.refresh_token());
+    let outcome = Outcome::Refreshed { lifetime: response.expires_in, is_rotated };
+    Ok(Renewed { outcome, stored: now, before: Some(stored), deadline: Some(deadline) })
 }
 
 /// Still under the lock: so an older access token never comes after a newer one. The network has what the refresh
@@ -165,7 +142,7 @@ fn rehearse(
     }
     // Its name is taken where an interrupted run left one, which proves the same.
     if !has_drafts {
-        drop(locked.draft(&stored, MAX_BODY)?);
+        drop(locked.draft(&stored, MAX_RESPONSE)?);
         console.journal().step(format_args!("the draft is in place"));
     }
     console.warn_of_client(&settings.client_oddities);

@@ -18,21 +18,22 @@
 mod account;
 mod input;
 
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 use crate::config::{LoginSettings, Settings, Userinfo};
 use crate::console::Console;
-use crate::exchange::{Exchange, Refreshed, Replay};
+use crate::exchange::Replay;
 use crate::failure::{Exit, Failure};
 use crate::journal::Journal;
 use crate::oauth::{AuthorizationRequest, Grant, Mask, Proof, RANDOM_LENGTH, RandomBytes, TokenRequest, read_code};
+use crate::renewal::{MAX_RESPONSE, NotRenewed, Renewal};
 use crate::report::{Ending, Outcome};
 use crate::secret::Secret;
 use crate::token_file::{LockedTokenFile, TokenFile};
 use crate::token_set::TokenSet;
-use crate::transport::{Client, Deadlines, MAX_BODY, Method, Network, ProxyServer, Request, TransportFailure};
+use crate::transport::{Client, Deadlines, Method, Network, ProxyServer, Request, TransportFailure};
 
 /// Logs in, and stores the tokens.
 pub fn run(settings: &LoginSettings, network: Network, console: &Console) -> Result<Ending, Failure> {
@@ -55,7 +56,7 @@ impl Login<'_> {
     fn prove(&self) -> Result<(), Failure> {
         let locked = self.lock()?;
         let stored = locked.read_for_login()?;
-        drop(locked.draft(&stored, MAX_BODY)?);
+        drop(locked.draft(&stored, MAX_RESPONSE)?);
         locked.release();
         self.journal.step(format_args!("a draft can be made; releasing the lock"));
         Ok(())
@@ -83,7 +84,7 @@ impl Login<'_> {
     fn exchange(&self, network: Network, code: &Secret, proof: &Proof) -> Result<Ending, Failure> {
         let locked = self.lock()?;
         let stored = locked.read_for_login()?;
-        let draft = locked.draft(&stored, MAX_BODY)?;
+        let draft = locked.draft(&stored, MAX_RESPONSE)?;
         self.journal.step(format_args!("the draft is in place"));
 
         let redirect_uri = self.settings.redirect_uri.as_str();
@@ -96,39 +97,20 @@ impl Login<'_> {
             .into_iter()
             .for_each(|password| request.conceal(password));
         let mut client = Client::new(network, self.journal);
-        let requested_at = SystemTime::now();
-        let exchange = Exchange {
-            endpoint: &self.common.endpoint,
+        let renewal = Renewal {
+            settings: self.common,
             request: &request,
-            headers: &self.common.headers,
             replay: Replay::NeverAtAll,
             deadline: Instant::now() + self.common.timeout,
-            journal: self.journal,
+            draft,
+            stored: &stored,
         };
-        let Refreshed { response, reception } = match exchange.run(&mut client) {
-            Ok(tokens) => tokens,
-            Err(unsuccessful) => {
-                if let Some(response) = unsuccessful.response_to_keep() {
-                    let file = draft.keep_response(response)?;
-                    return Err(unsuccessful.kept_by_login(self.common.context(), &file));
-                }
-                client.release_signals();
-                return Err(unsuccessful.login_diagnosis(self.common.context()));
-            }
-        };
-
-        let commit = draft.commit(&stored, &|stored| stored.refreshed(&response, requested_at));
-        // On failure, signals stay blocked until the message that names the file with the new tokens is out.
-        if commit.is_ok() {
-            client.release_signals();
-        }
-        self.journal.step(format_args!("{reception}"));
-        let commit = commit?;
-        self.journal.step(format_args!("committed"));
-        commit.warnings.iter().for_each(|warning| self.console.warn(warning));
-        response.warnings.iter().for_each(|warning| self.console.warn(warning));
-
-        let stored = self.store_account(&mut client, &locked, commit.stored);
+        let (response, stored) = renewal.run(&mut client, self.console).map_err(|not_renewed| match not_renewed {
+            NotRenewed::NotStored(failure) => failure,
+            NotRenewed::Kept(unsuccessful, file) => unsuccessful.kept_by_login(self.common.context(), &file),
+            NotRenewed::Unsuccessful(unsuccessful) => unsuccessful.login_diagnosis(self.common.context()),
+        })?;
+        let stored = self.store_account(&mut client, &locked, stored);
         match response.refresh_token {
             Some(_) => {
                 let outcome = Outcome::LoggedIn { lifetime: response.expires_in };
@@ -154,7 +136,7 @@ impl Login<'_> {
             return stored;
         }
         let added = self.account(client, &stored).and_then(|members| {
-            let draft = locked.draft(&stored, MAX_BODY).map_err(|failure| failure.line())?;
+            let draft = locked.draft(&stored, MAX_RESPONSE).map_err(|failure| failure.line())?;
             let commit = draft.commit(&stored, &|stored| stored.with_members(&members));
             commit.map_err(|failure| failure.line())
         });

@@ -3,7 +3,8 @@
 //! The worst thing this program can do is to let the server spend the refresh token and then lose
 //! the new one: a human must then log in again. Every module serves that first.
 //!
-//! * `cycle`: the story of a run; start reading there. `login`: the story of a login
+//! * `cycle`: the story of a run; start reading there. `login`: the story of a login;
+//!   `renewal`: what both end with
 //! * `cli`, `config`: what is to be done (argv; then environment and the files it names)
 //! * `token_file`: lock, read, draft, commit, recovery; who may see what when
 //! * `token_set`: what a token file says; the rule by which a token response changes it
@@ -31,6 +32,7 @@ mod member_names;
 mod oauth;
 mod os;
 mod publish;
+mod renewal;
 mod report;
 mod secret;
 mod shell;

@@ -56,6 +56,7 @@ use std::time::Duration;
 use crate::failure::Failure;
 use crate::token_set::TokenSet;
 
+pub use draft::Draft;
 use leftover::Leftover;
 use lock::{Lock, Note};
 pub use locked::LockedTokenFile;

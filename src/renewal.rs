@@ -1,0 +1,78 @@
+//! From a grant to stored tokens: one exchange, and its commit. A refresh and a login both end so.
+//!
+//! Between the last byte of the response and the synced draft nothing is done but to save it: what there is to
+//! tell waits. On failure, signals stay blocked until the message that names the file with the new tokens is out.
+
+use std::path::PathBuf;
+use std::time::{Instant, SystemTime};
+
+use crate::config::Settings;
+use crate::console::Console;
+use crate::exchange::{Exchange, Refreshed, Replay, Unsuccessful};
+use crate::failure::Failure;
+use crate::oauth::{TokenRequest, TokenResponse};
+use crate::token_file::Draft;
+use crate::token_set::TokenSet;
+use crate::transport::{Client, MAX_BODY};
+
+/// The largest response that a draft needs room for.
+pub const MAX_RESPONSE: usize = MAX_BODY;
+
+/// What is exchanged, and where it is to be stored.
+pub struct Renewal<'a> {
+    pub settings: &'a Settings,
+    pub request: &'a TokenRequest,
+    pub replay: Replay,
+    pub deadline: Instant,
+    pub draft: Draft<'a>,
+    /// What the token file holds.
+    pub stored: &'a TokenSet,
+}
+
+/// Why nothing new is stored.
+pub enum NotRenewed {
+    Unsuccessful(Box<Unsuccessful>),
+    /// The response was not understood, and is kept in this file.
+    Kept(Box<Unsuccessful>, PathBuf),
+    NotStored(Failure),
+}
+
+impl Renewal<'_> {
+    /// The response, and what the token file holds after it.
+    pub fn run(self, client: &mut Client, console: &Console) -> Result<(TokenResponse, TokenSet), NotRenewed> {
+        let (settings, journal) = (self.settings, console.journal());
+        let requested_at = SystemTime::now();
+        let exchange = Exchange {
+            endpoint: &settings.endpoint,
+            request: self.request,
+            headers: &settings.headers,
+            replay: self.replay,
+            deadline: self.deadline,
+            journal,
+        };
+        let Refreshed { response, reception } = match exchange.run(client) {
+            Ok(refreshed) => refreshed,
+            Err(unsuccessful) => {
+                if let Some(response) = unsuccessful.response_to_keep() {
+                    let file = self.draft.keep_response(response).map_err(NotRenewed::NotStored)?;
+                    return Err(NotRenewed::Kept(unsuccessful, file));
+                }
+                client.release_signals();
+                return Err(NotRenewed::Unsuccessful(unsuccessful));
+            }
+        };
+
+        let commit = self.draft.commit(self.stored, &|stored| stored.refreshed(&response, requested_at));
+        if commit.is_ok() {
+            client.release_signals();
+        }
+        journal.step(format_args!("{reception}"));
+        let commit = commit.map_err(NotRenewed::NotStored)?;
+        journal.step(format_args!("committed"));
+        commit.warnings.iter().for_each(|warning| console.warn(warning));
+        for warning in response.warnings.iter().chain(&commit.stored.warnings()) {
+            console.warn(warning);
+        }
+        Ok((response, commit.stored))
+    }
+}
