@@ -5,11 +5,15 @@
 use crate::api_server::{self, ACCOUNT_TOKEN, ApiServer, NAME, NAMESPACE, PATH, Pod, status};
 use crate::kit::{self, TOKEN_FILE};
 use crate::token_server::{Authority, Script, Step};
+use crate::tools;
 use serde_json::{Value, json};
 use std::fs;
+use std::io;
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
 use std::sync::mpsc::channel;
+use std::thread;
 use std::time::{Duration, Instant};
 
 const FAR: u64 = 32_503_680_000;
@@ -448,6 +452,23 @@ fn a_dry_run_says_what_it_would_publish_and_publishes_nothing() {
 #[test]
 fn the_api_server_may_be_at_an_address_of_ipv6() {
     let Some(pod) = Pod::new("secret-ipv6") else { return };
+    let Ok(listener) = TcpListener::bind("[::1]:0") else { return tools::missing("no IPv6 on this machine") };
+    let (port, server) = (listener.local_addr().expect("its address").port(), pod.port());
+    // What arrives there is carried to the server, for the two requests that there will be.
+    let relay = thread::spawn(move || {
+        for _ in 0..2 {
+            let (client, _) = listener.accept().expect("a connection");
+            let server = TcpStream::connect(format!("127.0.0.1:{server}")).expect("connect to the server");
+            let (mut from, mut to) = (client.try_clone().expect("a handle"), server.try_clone().expect("a handle"));
+            let up = thread::spawn(move || io::copy(&mut from, &mut to).and_then(|_| to.shutdown(Shutdown::Write)));
+            let _ = io::copy(&mut &server, &mut &client).and_then(|_| client.shutdown(Shutdown::Write));
+            let _ = up.join().expect("no panic");
+        }
+    });
+    let program = pod.program_at("::1", &port.to_string(), Vec::new()).args(["--publish-secret", NAME]);
+    program.run().expect_exit(0);
+    assert!(pod.is_published());
+    relay.join().expect("no panic");
     // Nobody listens there: what counts is that the address is understood, and named in brackets.
     let program =
         pod.program_at("::1", "1", Vec::new()).args(["--publish-secret", NAME, "--verbose", "--timeout", "1s"]);
