@@ -113,7 +113,10 @@ fn publish(
     let mut failed = None;
     for result in publisher.publish(&token, deadline) {
         match result {
-            Ok(publication) => published.push(publication),
+            Ok(publication) => {
+                console.journal().step(format_args!("{publication}"));
+                published.push(publication);
+            }
             Err(failure) => failed.replace(failure).iter().for_each(console::tell_failure),
         }
     }

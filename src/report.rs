@@ -78,18 +78,23 @@ impl fmt::Display for Outcome {
 impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.outcome)?;
-        for Publication { place, published } in &self.published {
-            match published {
-                Published::Written => write!(f, "; published to {place}")?,
-                Published::Unchanged => write!(f, "; {place} is up to date")?,
-                #[cfg(target_os = "linux")]
-                Published::NewerKept => write!(f, "; {place} has a newer one, which stays")?,
-            }
-        }
+        self.published.iter().try_for_each(|publication| write!(f, "; {publication}"))?;
         if !self.planned.is_empty() {
             f.write_str("\nand then, where it differs, the access token would be published:")?;
         }
         self.planned.iter().try_for_each(|line| write!(f, "\n  {line}"))
+    }
+}
+
+impl fmt::Display for Publication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Publication { place, published } = self;
+        match published {
+            Published::Written => write!(f, "published to {place}"),
+            Published::Unchanged => write!(f, "{place} is up to date"),
+            #[cfg(target_os = "linux")]
+            Published::NewerKept => write!(f, "{place} has a newer one, which stays"),
+        }
     }
 }
 

@@ -3,9 +3,12 @@
 use crate::kit::{self, TOKEN_FILE, Workspace};
 use crate::needs::Need;
 use crate::scene::{Footing, Scene};
+use crate::token_server::{Script, Step};
+use crate::tools;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 const FILE: &str = "access-token";
 
@@ -16,6 +19,41 @@ fn access_token(workspace: &Workspace) -> String {
 
 fn mode(workspace: &Workspace, name: &str) -> u32 {
     fs::metadata(workspace.path(name)).expect("it is there").mode() & 0o7777
+}
+
+/// With every character of a token that has a meaning to somebody.
+#[test]
+fn curl_and_a_shell_read_the_token_back() {
+    let Some(curl) = tools::find("curl") else { return };
+    let token = "Canary7-a.b_c~d+e/f==";
+    for (format, file) in [("header", "token.header"), ("env", "token.env")] {
+        let mut workspace = Workspace::new("file-readers");
+        let end = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_secs() + 3600;
+        let tokens = format!(r#"{{"access_token":"{token}","refresh_token":"Canary7-r","expires_at":{end}}}"#);
+        workspace.give(TOKEN_FILE, tokens);
+        let server = kit::serve(Script::always(Step::reply("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")));
+        let program = workspace.program().refreshing_at(&server).args(["--min-ttl", "1m", "--access-token-file", file]);
+        program.args(["--access-token-format", format]).run().expect_exit(0);
+        let mut reader = match format {
+            "header" => Command::new(&curl),
+            _ => Command::new("sh"),
+        };
+        match format {
+            "header" => {
+                reader.args(["--silent", "--fail", "--insecure", "--header", &format!("@{file}"), &server.endpoint()])
+            }
+            _ => reader.args(["-c", &format!(". ./{file} && printf %s \"$DOCUSIGN_ACCESS_TOKEN\"")]),
+        };
+        let output = reader.current_dir(workspace.directory()).output().expect("start the reader");
+        assert!(output.status.success(), "{format}");
+        match format {
+            "header" => {
+                let sent = server.finish().requests[0].field("Authorization").map(str::to_owned);
+                assert_eq!(sent, Some(format!("Bearer {token}")));
+            }
+            _ => assert_eq!(String::from_utf8_lossy(&output.stdout), token),
+        }
+    }
 }
 
 #[test]
@@ -143,7 +181,7 @@ fn a_file_whose_draft_would_be_the_token_file_is_refused() {
     let rotation = kit::rotation();
     let mut workspace = Workspace::new("file-draft");
     workspace.give("tokens.new", rotation.first_token_file());
-    let server = kit::serve(crate::token_server::Script::always(rotation.step()));
+    let server = kit::serve(Script::always(rotation.step()));
     let program = workspace.program().refreshing_at(&server);
     program.args(["--access-token-file", "tokens", "tokens.new"]).run().expect_exit(64);
     assert_eq!(workspace.read("tokens.new"), rotation.first_token_file().into_bytes());
