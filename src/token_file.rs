@@ -34,6 +34,10 @@
 //! well, unless the lock file tells that the machine went down while it was written: then its tokens are
 //! salvaged, if its refresh token is whole; if not, nothing in it is of use.
 //!
+//! A login goes through the same states. To it, TOKENS may also be missing, blank or without tokens: then the draft
+//! is for this user alone, the note is the fingerprint of no token, and whoever finds both with a complete draft
+//! promotes it. The draft that proves the place before a human is asked is removed, and the lock released.
+//!
 //! Where TOKENS can't be renamed over (a single file that is mounted into a container: `EBUSY`), it
 //! is overwritten in place and synced. The complete draft is the redo log until that is done, and
 //! with the fingerprint erased first, it counts whatever half of it TOKENS holds.

@@ -122,6 +122,9 @@ fn kill(mut scene: Scene, fault: Option<&Injection>, name: &str, n: usize) -> Op
         (Some(77), 1) if stored < spent && spent > spent_before => Ending::Lost,
         _ => panic!("{}", what(&next.report(&["the next run fails".to_owned()]))),
     };
+    if ending == Ending::Recovered {
+        assert!(!next.stderr().contains("to log in"), "{}", what("only another login recovers the tokens"));
+    }
     if ending == Ending::Lost {
         assert!(trace.safe_from(DRAFT).is_none(), "{}", what("lost, though it was safe"));
         assert!(is_of_window(last), "{}", what("lost outside of the window"));

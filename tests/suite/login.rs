@@ -115,7 +115,7 @@ fn token_request(record: &Record) -> &Request {
 #[test]
 fn a_login_makes_a_token_file_that_can_be_refreshed() {
     let stage = Stage::new("login");
-    let (running, stdin) = stage.start();
+    let (running, stdin) = stage.login().args(["--verbose"]).start_with_open_stdin();
     let address = printed_address(&running);
     assert_eq!(parameter(&address, "response_type"), "code");
     assert!(address.contains("&scope=signature%20extended&"), "{address}");
