@@ -40,7 +40,7 @@ pub use header::parse as parse_header;
 pub use kubernetes::{SERVICE_ACCOUNT, SecretPlace};
 pub use login::{LoginSettings, settle_login};
 pub use login_command::LoginCommand;
-pub use publication::{AccessTokenFile, AccessTokenFormat, Publications, SecretName};
+pub use publication::{AccessTokenFile, AccessTokenFormat, DRAFT, Publications, SecretName, with_suffix};
 use secret::{SourcedSecret, client_secret};
 
 /// What this run is to do.

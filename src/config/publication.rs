@@ -1,5 +1,6 @@
 //! Where the access token is published, besides the token file: a file of its own, a Kubernetes Secret.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -69,6 +70,15 @@ pub fn is_label(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
+/// What the name of the access token file's draft ends with.
+pub const DRAFT: &str = ".new";
+
+pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
+
 /// What the options and variables want published. The files that this run reads are not to be written.
 pub fn publications(typed: &mut Arguments) -> Result<Publications, Failure> {
     let format =
@@ -79,6 +89,10 @@ pub fn publications(typed: &mut Arguments) -> Result<Publications, Failure> {
         return Err(Failure::usage("--access-token-format", "given without --access-token-file", hint));
     }
     if let Some(path) = &path {
+        if path == Path::new("-") {
+            let hint = "name a file; --print access-token writes to standard output";
+            return Err(Failure::usage("--access-token-file", "standard output is not a file", hint));
+        }
         refuse_input(path, typed)?;
     }
     let secret = option_or_variable(typed.publish_secret.take(), "DOCUSIGN_PUBLISH_SECRET", SecretName::parse)?;
@@ -98,7 +112,7 @@ fn only_on_linux() -> Failure {
     Failure::usage("--publish-secret", "only on Linux: a pod publishes to its own cluster", "use --access-token-file")
 }
 
-/// The client secret, say, would be gone.
+/// The client secret, say, would be gone, if the file or its draft had its name.
 fn refuse_input(path: &Path, typed: &Arguments) -> Result<(), Failure> {
     let named = |option: &Option<PathBuf>, name: &str| option.clone().or_else(|| variable(name).map(PathBuf::from));
     let inputs = [
@@ -106,10 +120,13 @@ fn refuse_input(path: &Path, typed: &Arguments) -> Result<(), Failure> {
         named(&typed.ca_file, "SSL_CERT_FILE"),
         typed.client_cert.clone(),
         typed.client_key.clone(),
+        variable("CREDENTIALS_DIRECTORY").map(|directory| Path::new(&directory).join("docusign-client-secret")),
     ];
-    let Ok(wanted) = fs::canonicalize(path) else { return Ok(()) };
-    let is_wanted = |input: &PathBuf| fs::canonicalize(input).is_ok_and(|input| input == wanted);
-    match inputs.iter().flatten().any(is_wanted) {
+    let file = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let written: Vec<_> =
+        [with_suffix(&file, DRAFT), file].iter().filter_map(|path| fs::canonicalize(path).ok()).collect();
+    let is_written = |input: &PathBuf| fs::canonicalize(input).is_ok_and(|input| written.contains(&input));
+    match inputs.iter().flatten().any(is_written) {
         true => Err(Failure::usage(
             "--access-token-file",
             "would overwrite a file that this run reads",

@@ -10,14 +10,13 @@
 //! All this is done under the lock of the token file, so a slower run can't put an older access token over a newer
 //! one. A draft that an interrupted run left is removed by the next.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::access_token::AccessToken;
-use crate::config::{AccessTokenFile, AccessTokenFormat};
+use crate::config::{AccessTokenFile, AccessTokenFormat, DRAFT, with_suffix};
 use crate::failure::{Exit, Failure};
 use crate::os::{self, retrying};
 use crate::report::Published;
@@ -27,8 +26,6 @@ use crate::token_file::{TokenFile, disk};
 
 /// The variable that `EnvironmentFile=` sets, in the format `env`.
 const VARIABLE: &str = "DOCUSIGN_ACCESS_TOKEN";
-
-const DRAFT: &str = ".new";
 
 /// Links to links are followed so often, as Linux does.
 const MAX_LINKS: usize = 40;
@@ -167,12 +164,6 @@ fn resolve(given: &Path) -> io::Result<PathBuf> {
         }
     }
     Err(io::ErrorKind::NotFound.into())
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
 }
 
 /// What the file is to hold. A line can't carry every character: RFC 6749, appendix A.12, allows an access token
