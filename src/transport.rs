@@ -12,7 +12,7 @@
 //!
 //! The client owns the connection, and with it the signals: from the first byte of a request on they are
 //! blocked, so that a response is not lost to one, until [`Client::release_signals`]. It also keeps the
-//! connection open until it is dropped or sends again: closing takes system calls, and nothing may stand
+//! connection open until it sends again, or the process ends: closing takes system calls, and nothing may stand
 //! between the last byte of the response and the draft's fsync.
 //!
 //! An attempt may take all the time there is once the request has left: hanging up early would make
@@ -35,6 +35,7 @@ mod tls;
 
 use std::borrow::Cow;
 use std::io::Read as _;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -74,8 +75,9 @@ pub struct Client {
     network: Network,
     journal: Journal,
     signals: Signals,
-    /// The last attempt, with its connection.
-    attempt: Option<Arc<Attempt>>,
+    /// The last attempt, with its connection. Dropping a client does not close it, because the process ends soon
+    /// after, which closes it with a dozen system calls less.
+    attempt: ManuallyDrop<Option<Arc<Attempt>>>,
 }
 
 /// What the network needs to be told besides the request.
@@ -140,7 +142,7 @@ impl Response {
 
 impl Client {
     pub fn new(network: Network, journal: Journal) -> Self {
-        Self { network, journal, signals: Signals::Block, attempt: None }
+        Self { network, journal, signals: Signals::Block, attempt: ManuallyDrop::new(None) }
     }
 
     /// One whose requests lose nothing if a signal ends them.
@@ -185,7 +187,7 @@ impl Client {
 
     fn attempt(&mut self, request: &Request<'_>, deadlines: Deadlines) -> Result<Response, TransportFailure> {
         // Closes the connection of the one before.
-        self.attempt = None;
+        *self.attempt = None;
         let attempt = Attempt::new(request.uri, deadlines, self.journal, self.signals);
         if let Some(proxy) = &self.network.proxy {
             self.journal.step(format_args!("through the proxy {proxy}"));
@@ -196,7 +198,7 @@ impl Client {
             Ok(response) => Ok(self.read(response, &attempt)),
             Err(error) => self.read_what_came(error, &attempt),
         };
-        self.attempt = Some(attempt);
+        *self.attempt = Some(attempt);
         outcome
     }
 

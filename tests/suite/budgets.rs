@@ -33,10 +33,10 @@ struct Budget {
 }
 
 const GLIBC: Budget =
-    Budget { bytes: 2_950_000, instructions: 3_900_000, resident: 3_277, system_calls: 130, system_calls_by_name: 175 };
+    Budget { bytes: 3_050_000, instructions: 3_900_000, resident: 3_277, system_calls: 130, system_calls_by_name: 175 };
 const MUSL: Budget =
-    Budget { bytes: 1_600_000, instructions: 3_300_000, resident: 2_048, system_calls: 130, system_calls_by_name: 175 };
-const WINDOWS_BYTES: u64 = 1_600_000;
+    Budget { bytes: 1_690_000, instructions: 3_700_000, resident: 2_048, system_calls: 145, system_calls_by_name: 190 };
+const WINDOWS_BYTES: u64 = 1_640_000;
 
 /// What code for backtraces adds: rustup's standard library for musl has it, one that is built here doesn't,
 /// and the ceiling of glibc counts it in. Such a one, built from source, added 192 KB.
