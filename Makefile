@@ -91,7 +91,7 @@ check: format lint test
 deny:
 	$(CARGO) deny --locked --all-features --config .ci/deny.toml check licenses bans sources
 
-# Prints the tables of the README's section "Measured", of the program as `make` builds it and as it is
+# Prints the tables of tests/bench/RESULTS.md, of the program as `make` builds it and as it is
 # published.
 bench: $(BINARY) $(DIST)/$(ARCH)-linux/docusign-refresh
 	TARGET='$(TARGET)' DIST_FLAGS="$$(sh src/dist/flags.sh $(TARGET))" sh tests/bench/install.sh $(BUILD)/bench

@@ -1,5 +1,5 @@
 //! `make bench`: one cycle (read the token file, refresh it, write it back), side by side with what people
-//! use today, on one machine in one go. It prints Markdown: the README's section "Measured" is its output.
+//! use today, on one machine in one go. It prints Markdown: RESULTS.md in this directory is its output.
 //!
 //! `ledger` is the server, and says whether a run did its work; `peers` are the programs, `measure` what
 //! a run costs, `weight` what a peer takes on the disk; `scale` and `network` vary the cycle; `controls`

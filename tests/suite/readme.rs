@@ -1,7 +1,6 @@
 //! The README, held to the program.
 //!
-//! Its tables list exactly the options that `--help` lists, each with the same variables and the
-//! same default; its example, typed into a shell, prints what stands there; the commands that it
+//! Its table of options has the variables and defaults of `--help`, where all are; it fits on few pages; its example, typed into a shell, prints what stands there; the commands that it
 //! gives for the first token run, and put neither secret nor code into any process's arguments.
 
 use crate::canary;
@@ -14,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::path::Path;
 
 const README: &str = include_str!("../../README.md");
 
@@ -33,7 +33,12 @@ pub fn section(heading: &str) -> &'static str {
 
 /// The rows of the first table of a section, cell by cell, without the marks of markdown.
 pub fn table(heading: &str) -> Vec<Vec<String>> {
-    let lines = section(heading).lines().skip_while(|line| !line.starts_with('|'));
+    first_table(section(heading))
+}
+
+/// The same of another page.
+pub fn first_table(text: &str) -> Vec<Vec<String>> {
+    let lines = text.lines().skip_while(|line| !line.starts_with('|'));
     let rows = lines.take_while(|line| line.starts_with('|')).skip(2).map(|row| {
         // A bar in a cell is escaped.
         let row = row.replace("\\|", "\u{1}");
@@ -44,18 +49,40 @@ pub fn table(heading: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn it_lists_the_options_of_the_help_page() {
-    let written = table("Options").into_iter().map(|row| {
+fn its_options_are_those_of_the_help_page() {
+    let shown = options_in_help();
+    let rows = table("Refresh");
+    assert_eq!(rows.len(), 6, "the options that most runs need");
+    for row in rows {
         let [option, variables, default, _] = row.try_into().unwrap_or_else(|row| panic!("not four cells: {row:?}"));
         let default = Some(default).filter(|default| !default.is_empty());
-        (name_of(&option).to_owned(), Described { variables: variables_in(&variables), default })
-    });
-    let written: BTreeMap<_, _> = written.collect();
-    let shown = options_in_help();
-    assert!(shown.keys().eq(written.keys()), "{:?}\n{:?}", shown.keys(), written.keys());
-    for (option, described) in shown {
-        assert_eq!(written[&option], described, "{option}");
+        let written = Described { variables: variables_in(&variables), default };
+        assert_eq!(shown.get(name_of(&option)), Some(&written), "{option}");
     }
+}
+
+/// A newcomer needs a page; the manual is another one.
+#[test]
+fn it_is_short() {
+    assert!(README.lines().count() <= 250, "{} lines", README.lines().count());
+}
+
+/// What it leads to is there.
+#[test]
+fn its_links_lead_somewhere() {
+    for link in README.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
+        let is_there = match link.strip_prefix('#') {
+            Some(anchor) => {
+                README.lines().any(|line| line.strip_prefix("## ").is_some_and(|heading| anchor_of(heading) == anchor))
+            }
+            None => Path::new(env!("CARGO_MANIFEST_DIR")).join(link).is_file(),
+        };
+        assert!(is_there, "{link}");
+    }
+}
+
+fn anchor_of(heading: &str) -> String {
+    heading.to_lowercase().replace(' ', "-").replace(',', "")
 }
 
 /// `--environment` of `--environment NAME`, `--quiet` of `-q, --quiet`.
@@ -118,7 +145,8 @@ fn terminal(commands: &str) -> [String; 3] {
 /// Types the lines that begin with `$ ` into a shell where the default endpoint is ours.
 #[test]
 fn its_example_prints_what_it_says() {
-    let example = listings("An example")[0];
+    let example =
+        README.split("\n```").nth(1).and_then(|listing| Some(listing.split_once('\n')?.1)).expect("a listing");
     let (typed, wanted): (Vec<&str>, Vec<&str>) = example.lines().partition(|line| line.starts_with("$ "));
     let commands: String = typed.iter().map(|line| format!("{}\n", &line[2..])).collect();
     let wanted: String = wanted.iter().map(|line| format!("{line}\n")).collect();
@@ -156,7 +184,7 @@ fn its_commands_for_the_first_token_work_and_hide_the_secret() {
     let mut workspace = Workspace::new("readme-first-token");
     workspace.give("client-secret", format!("{CLIENT_SECRET}\n"));
 
-    let listings = listings("The first token");
+    let listings = listings("Log in");
     let commands = listings.first().expect("the commands that get the token");
     let here = commands.replace("INTEGRATION_KEY", CLIENT_ID).replace(
         "docusign-refresh login",
