@@ -77,6 +77,7 @@ fn renew(
         return Ok(Renewed { outcome, stored, before: None, deadline: None });
     }
 
+    locked.expect_no_unread_response(&stored)?;
     console.warn_of_client(&settings.client_oddities);
     let draft = locked.draft(&stored, MAX_RESPONSE)?;
     journal.step(format_args!("the draft is in place"));
@@ -88,7 +89,10 @@ fn renew(
     let (response, now) = match renewal.run(&mut client, console) {
         Ok(renewed) => renewed,
         Err(NotRenewed::NotStored(failure)) => return Err(failure),
-        Err(NotRenewed::Kept(unsuccessful, file)) => return Err(unsuccessful.kept(settings.context(), &file)),
+        Err(NotRenewed::Kept(unsuccessful, file)) => {
+            locked.remember_unread_response(&stored);
+            return Err(unsuccessful.kept(settings.context(), &file));
+        }
         Err(NotRenewed::Unsuccessful(unsuccessful)) => {
             return without_tokens(settings, &unsuccessful, &stored, locked.read().ok(), deadline);
         }
@@ -143,6 +147,7 @@ fn rehearse(
     if let Some(outcome) = without_request(settings, seen, &stored) {
         return Ok((outcome, stored));
     }
+    locked.expect_no_unread_response(&stored)?;
     // Its name is taken where an interrupted run left one, which proves the same.
     if !has_drafts {
         drop(locked.draft(&stored, MAX_RESPONSE)?);

@@ -41,6 +41,9 @@
 //! Where TOKENS can't be renamed over (a single file that is mounted into a container: `EBUSY`), it
 //! is overwritten in place and synced. The complete draft is the redo log until that is done, and
 //! with the fingerprint erased first, it counts whatever half of it TOKENS holds.
+//!
+//! After a response is kept, the lock file goes on to name the refresh token that brought it: no run sends that one
+//! again as long as the response is there.
 
 pub mod disk;
 mod draft;

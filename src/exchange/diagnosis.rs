@@ -59,7 +59,9 @@ impl Unsuccessful {
             .hint(format!(
                 "the refresh token is spent: look in {file} for the new one (refresh_token, or a name like it)"
             ))
-            .hint(format!("store it in {token_file} as refresh_token before the next run, which would send the spent one again; then delete {file}"))
+            .hint(format!(
+                "store it in {token_file} as refresh_token, then delete {file}; until then no run sends the stored one"
+            ))
             .hint("if there is none, authorize again; if it was never a token endpoint, check --token-endpoint")
     }
 

@@ -2,7 +2,8 @@
 //!
 //! The lock is on a file of its own, since a lock on TOKENS would be a lock on the file that the commit
 //! replaces. The kernel releases it with the process. The note is written before a request, and erased once
-//! nothing of the run is left to be made durable. Who finds one knows that a run was interrupted.
+//! nothing of the run is left to be made durable. Who finds one knows that a run was interrupted; or, by a note that
+//! stays, that the refresh token it names brought a response which nobody has looked at yet.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _};
@@ -20,6 +21,8 @@ use crate::token_file::path::TokenPath;
 /// A lock that this run holds until it drops it.
 pub struct Lock {
     file: File,
+    /// What the run before left in the file.
+    found: io::Result<Note>,
 }
 
 /// What the lock file says.
@@ -31,6 +34,8 @@ pub enum Note {
     Replaces(Fingerprint),
     /// The draft holds a response, which is not a token set whatever it says.
     Response,
+    /// This refresh token brought a response that was not understood, and is kept.
+    Answered(Fingerprint),
 }
 
 /// Tells one refresh token from another, without telling the token (32 bits of FNV-1a).
@@ -39,6 +44,8 @@ pub struct Fingerprint(Vec<u8>);
 
 const FINGERPRINT_LENGTH: usize = 9;
 const RESPONSE: &[u8; FINGERPRINT_LENGTH] = b"response\n";
+/// What stands in place of a fingerprint's last byte.
+const ANSWERED: u8 = b'!';
 
 impl Fingerprint {
     #[expect(clippy::disallowed_methods, reason = "hashed")]
@@ -63,6 +70,7 @@ impl Note {
         Ok(match &bytes[..length] {
             [] => Self::Nothing,
             noted if noted == RESPONSE => Self::Response,
+            [hash @ .., ANSWERED] => Self::Answered(Fingerprint([hash, b"\n"].concat())),
             noted => Self::Replaces(Fingerprint(noted.to_vec())),
         })
     }
@@ -83,7 +91,7 @@ impl Lock {
         let mut pause = Duration::from_millis(1);
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Self { file }),
+                Ok(()) => return Ok(Self { found: Note::read(&file), file }),
                 Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Interrupted => {
                     continue;
                 }
@@ -106,9 +114,9 @@ impl Lock {
         let _ = self.file.unlock();
     }
 
-    /// What an interrupted run noted.
-    pub fn note(&self) -> io::Result<Note> {
-        Note::read(&self.file)
+    /// What the run before noted.
+    pub fn note(&self) -> Result<&Note, &io::Error> {
+        self.found.as_ref()
     }
 
     /// Notes durably which refresh token is about to be sent.
@@ -120,6 +128,15 @@ impl Lock {
     /// Notes that the draft is about to hold a response. Not durably: there is no time for that.
     pub fn note_response(&self) -> io::Result<()> {
         os::write_at_start(&self.file, RESPONSE)
+    }
+
+    /// Notes durably that this refresh token brought a response which is kept.
+    pub fn note_answered(&self, fingerprint: &Fingerprint) -> io::Result<()> {
+        let mut note = fingerprint.0.clone();
+        note.pop();
+        note.push(ANSWERED);
+        os::write_at_start(&self.file, &note)?;
+        retrying(|| self.file.sync_all())
     }
 
     /// Erases the note. A draft counts then, whatever TOKENS says.

@@ -10,7 +10,7 @@ use crate::secret::Secret;
 use crate::text::{Fault, reason};
 use crate::token_file::disk;
 use crate::token_file::hint::cannot_write;
-use crate::token_file::lock::Lock;
+use crate::token_file::lock::{Fingerprint, Lock, Note};
 use crate::token_file::path::TokenPath;
 use crate::token_file::protection::Protection;
 use crate::token_set::{self, MAX_SIZE, TokenSet};
@@ -95,6 +95,29 @@ impl LockedTokenFile {
                 .hint("a login adds tokens to one JSON object, and creates the file if there is none")),
             stored => stored.map_err(|unread| unread.failure(&self.path)),
         }
+    }
+
+    /// Remembers that the refresh token of `sent` brought a response that is kept: it is spent, most likely. Where that
+    /// can't be written, the next run sends it again, as it would after a lost response.
+    pub fn remember_unread_response(&self, sent: &TokenSet) {
+        let _ = self.lock.note_answered(&Fingerprint::of(sent.refresh_token()));
+    }
+
+    /// Fails while a response to the stored refresh token waits for somebody to read it: to send that token again
+    /// would make a strict server revoke the one in the response (RFC 9700, section 4.14.2).
+    pub fn expect_no_unread_response(&self, stored: &TokenSet) -> Result<(), Failure> {
+        let sent = Fingerprint::of(stored.refresh_token());
+        if !matches!(self.lock.note(), Ok(Note::Answered(fingerprint)) if *fingerprint == sent) {
+            return Ok(());
+        }
+        let Some(response) = self.path.kept_response() else { return Ok(()) };
+        let (tokens, response) = (self.path.given(), response.display());
+        Err(self
+            .path
+            .failure(Exit::IoErr, format!("the refresh token was sent before, and its response is kept in {response}"))
+            .hint(format!("nothing was sent; look in {response} for the new refresh token"))
+            .hint(format!("store it in {tokens} as refresh_token, or log in again; then delete {response}"))
+            .hint(format!("if there is none in it, delete {response}: the next run then sends the stored one")))
     }
 
     /// Lets other runs go on, before this one ends.

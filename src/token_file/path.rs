@@ -137,6 +137,15 @@ impl TokenPath {
         self.free_sibling(RESPONSE)
     }
 
+    /// A response that an earlier run has kept, if there is one.
+    pub fn kept_response(&self) -> Option<PathBuf> {
+        let prefix = self.sibling(RESPONSE);
+        let prefix = prefix.file_name()?.as_encoded_bytes();
+        let entries = fs::read_dir(self.directory()).ok()?.filter_map(Result::ok);
+        let mut kept = entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(prefix));
+        kept.next().map(|entry| entry.path())
+    }
+
     fn free_sibling(&self, suffix: &str) -> PathBuf {
         let mut candidates = (now()..).map(|seconds| self.sibling(&format!("{suffix}{seconds}")));
         candidates.find(|path| !disk::exists(path)).unwrap_or_else(|| self.sibling(suffix))

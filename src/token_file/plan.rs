@@ -49,11 +49,13 @@ impl LockedTokenFile {
     /// Decides what is to be done about an interrupted run. Changes nothing.
     pub fn examine(&self) -> Result<Plan, Failure> {
         let lock = self.path.lock();
-        let note = self.lock.note().map_err(|error| not_prepared(&lock, "cannot read the lock file", &error))?;
+        let note = self.lock.note().map_err(|error| not_prepared(&lock, "cannot read the lock file", error))?;
+        // That a response is kept says nothing of a draft.
+        let note = if let Note::Answered(_) = note { &Note::Nothing } else { note };
         let step = |path: &Path| {
             let leftover = Leftover::at(path);
             let failed = |error| not_prepared(path, "cannot read the draft of an interrupted run", &error);
-            self.step_for(leftover.map_err(failed)?, &note)
+            self.step_for(leftover.map_err(failed)?, note)
         };
         let (second, first) = match (step(&self.path.second_draft())?, step(&self.path.draft())?) {
             (Step::Salvage(whole), Step::Nothing | Step::Remove | Step::RemovePart) => {
@@ -67,7 +69,7 @@ impl LockedTokenFile {
             // The second draft, once complete, holds what the first one was to hold.
             (second, _) => (Step::BecomeFirst, second),
         };
-        Ok(Plan { second, first, is_interrupted: note != Note::Nothing })
+        Ok(Plan { second, first, is_interrupted: *note != Note::Nothing })
     }
 
     fn step_for(&self, draft: Leftover, note: &Note) -> Result<Step, Failure> {

@@ -7,6 +7,7 @@
 
 use crate::kit::{self, Outcome, TOKEN_FILE, Workspace};
 use crate::token_server::{Script, Step, json_reply};
+use std::fs;
 use std::time::Duration;
 
 const MIB: usize = 1 << 20;
@@ -228,6 +229,41 @@ fn kept(outcome: &Outcome) -> (String, Vec<u8>) {
         panic!("{}", outcome.report(&["wanted one kept response".into()]));
     };
     (name.clone(), bytes.clone())
+}
+
+/// Nor by one of a later run, until somebody has looked at what was kept.
+#[test]
+fn a_kept_response_is_followed_by_no_request_until_somebody_acts() {
+    let strange = "{\"at\":\"Canary7-new\",\"rt\":\"Canary7-next\"}";
+    let given = r#"{"refresh_token":"Canary7-next"}"#;
+    for act in ["delete the response", "store the token", "log in"] {
+        let reply = ok(&format!("Content-Length: {}\r\n", strange.len()), strange.as_bytes());
+        let server = kit::serve(Script::once([Step::reply(reply), Step::reply(json_reply("200 OK", TOKENS))]));
+        let mut workspace = Workspace::after_login("unread");
+        let first = workspace.program().refreshing_at(&server).run().expect_exit(74);
+        let (name, _) = kept(&first);
+        for run in [&["--dry-run"][..], &["--quiet"], &[]] {
+            let next = workspace.program().refreshing_at(&server).args(run).run().expect_exit(74);
+            assert!(
+                next.stderr().contains(&name) && next.stderr().contains("nothing was sent"),
+                "{}",
+                next.report(&[])
+            );
+        }
+        match act {
+            "delete the response" => fs::remove_file(workspace.path(&name)).expect("delete the response"),
+            "store the token" => workspace.give(TOKEN_FILE, given),
+            _ => workspace.give(TOKEN_FILE, r#"{"refresh_token":"Canary7-other-login"}"#),
+        }
+        let last = workspace.program().refreshing_at(&server).run().expect_exit(0);
+        assert_eq!(stored(&last)["refresh_token"], "Canary7-next");
+        let requests = server.finish().requests;
+        assert_eq!(requests.len(), 2, "{act}");
+        assert_eq!(
+            requests[1].parameter("refresh_token") == requests[0].parameter("refresh_token"),
+            act.starts_with("delete")
+        );
+    }
 }
 
 /// What may hold tokens is never followed by another request, and never thrown away.
