@@ -13,7 +13,10 @@ use std::fs;
 /// supported client" of each. Before a name is added here, look at that line of its page: Windows loads no
 /// program that imports a single function which it lacks.
 const IN_WINDOWS_7: [(&str, &str); 7] = [
-    ("advapi32.dll", "GetKernelObjectSecurity SetKernelObjectSecurity SystemFunction036"),
+    (
+        "advapi32.dll",
+        "GetKernelObjectSecurity GetLengthSid GetTokenInformation OpenProcessToken SetKernelObjectSecurity SystemFunction036",
+    ),
     ("bcrypt.dll", "BCryptGenRandom"),
     (
         "crypt32.dll",
@@ -23,7 +26,7 @@ const IN_WINDOWS_7: [(&str, &str); 7] = [
     (
         "kernel32.dll",
         "AcquireSRWLockExclusive AddVectoredExceptionHandler CloseHandle CreateFileW CreateMutexA \
-         CreateSemaphoreW CreateThread CreateWaitableTimerExW DeleteCriticalSection DeleteFileW \
+         CreateSemaphoreW CreateThread CreateWaitableTimerExW DeleteCriticalSection DeleteFileW DeviceIoControl \
          EnterCriticalSection FileTimeToSystemTime FindClose FindFirstFileExW FindNextFileW FlushFileBuffers \
          FormatMessageW FreeLibrary GetCommandLineW GetConsoleMode GetCurrentDirectoryW GetCurrentProcess \
          GetCurrentProcessId GetCurrentThread GetCurrentThreadId GetEnvironmentVariableW \
@@ -37,7 +40,7 @@ const IN_WINDOWS_7: [(&str, &str); 7] = [
          SetFilePointerEx SetFileTime SetHandleInformation SetLastError SetThreadStackGuarantee \
          SetUnhandledExceptionFilter SetWaitableTimer Sleep SleepConditionVariableSRW SwitchToThread \
          SystemTimeToFileTime SystemTimeToTzSpecificLocalTime TlsAlloc TlsFree TlsGetValue TlsSetValue \
-         TryAcquireSRWLockExclusive VirtualProtect VirtualQuery WaitForSingleObject WaitForSingleObjectEx \
+         TryAcquireSRWLockExclusive UnlockFile VirtualProtect VirtualQuery WaitForSingleObject WaitForSingleObjectEx \
          WakeAllConditionVariable WideCharToMultiByte WriteConsoleW __C_specific_handler lstrlenW",
     ),
     (
