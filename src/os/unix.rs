@@ -129,3 +129,8 @@ pub fn has_hard_links(_tokens: &Path, metadata: &Metadata) -> bool {
 /// How a message calls the attribute with which a file can't be replaced, and what takes it away.
 pub const IMMUTABLE: &str = "immutable or append-only";
 pub const MAKE_MUTABLE: &str = "chattr -i -a";
+
+/// Whether a lock failed for want of the file system's lock service (flock(2): NFS without lockd).
+pub fn is_lock_service_missing(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ENOLCK)
+}

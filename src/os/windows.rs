@@ -295,3 +295,8 @@ pub fn make_private(_file: &File) -> io::Result<()> {
 pub fn owner_of(_metadata: &Metadata) -> String {
     "see icacls".to_owned()
 }
+
+/// Windows has its locks in the file system.
+pub fn is_lock_service_missing(_error: &io::Error) -> bool {
+    false
+}

@@ -473,12 +473,13 @@ fn a_file_system_without_locks_is_told_so() {
     if !Need::Strace.is_met() {
         return;
     }
-    for reason in ["EOPNOTSUPP", "ENOLCK", "ENOSYS"] {
+    for (reason, hint) in [("EOPNOTSUPP", "has no locks"), ("ENOLCK", "lock service"), ("ENOSYS", "has no locks")] {
         let mut scene = Scene::new("no-locks", Footing::Plain);
         let words = strace::words(&scene.log(), Some(&Injection::fail("flock", 1, reason)));
         let outcome = scene.program_under(words).run().expect_exit(73);
         assert!(outcome.stderr().contains("cannot lock"), "{}", outcome.report(&[]));
-        assert!(outcome.stderr().contains("hint:"), "{}", outcome.report(&[]));
+        let told = outcome.stderr();
+        assert!(told.contains("hint: nothing was sent; ") && told.contains(hint), "{}", outcome.report(&[]));
         assert_eq!(scene.settle().connections, 0);
         assert_eq!((scene.stored(), scene.litter()), (Some(0), vec![]));
     }
