@@ -15,7 +15,7 @@ use crate::endpoint::{AuthorizationEndpoint, Environment, RedirectUri, TokenEndp
 use crate::exchange::Replay;
 use crate::failure::{EXITS, Failure};
 use crate::secret::Secret;
-use crate::text::printable;
+use crate::terminal::printable;
 
 /// What the user wants to happen.
 pub enum Command {

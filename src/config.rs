@@ -1,13 +1,11 @@
-//! From arguments, environment variables and the files they name to what this run means.
+//! From arguments, environment variables and the files they name to what this run is to do.
 //!
-//! An option overrides its variable. Two sources of one thing on the same level are refused, not
-//! silently chosen between. Everything here happens before the token file is looked at, and
-//! nothing is written.
+//! An option overrides its variable. Two sources of one thing on the same level are an error, not a silent
+//! choice. All of this happens before the token file is looked at, and nothing is written.
 
 mod arguments;
 mod client_id;
 mod environment;
-mod files;
 mod foreign_format;
 mod header;
 #[cfg(target_os = "linux")]
@@ -17,162 +15,22 @@ mod login_command;
 mod pem;
 mod proxy;
 mod publication;
+mod refresh;
 mod secret;
-
-use std::path::PathBuf;
-use std::time::Duration;
-
-use crate::endpoint::{Environment, TokenEndpoint};
-use crate::exchange::{Context, Replay};
-use crate::failure::Failure;
-use crate::oauth::{Client, ClientAuthentication};
-use crate::secret::Secret;
-use crate::transport::{Network, ProxyServer};
+mod secret_name;
+mod settings;
 
 pub use arguments::{
-    Arguments, AuthMethod, Print, Run, Userinfo, Verbosity, parse_duration, parse_parameter, parse_text, parse_timeout,
+    AccessTokenFormat, Arguments, AuthMethod, Print, Run, Userinfo, Verbosity, parse_duration, parse_parameter,
+    parse_text, parse_timeout,
 };
 pub use client_id::parse as parse_client_id;
 pub use environment::read_value;
-use environment::{option_or_variable, variable};
 pub use header::parse as parse_header;
 #[cfg(target_os = "linux")]
 pub use kubernetes::{SERVICE_ACCOUNT, SecretPlace};
 pub use login::{LoginSettings, settle_login};
-pub use login_command::LoginCommand;
-pub use publication::{AccessTokenFile, AccessTokenFormat, DRAFT, Publications, SecretName, with_suffix};
-use secret::{SourcedSecret, client_secret};
-
-/// What this run is to do.
-pub struct Settings {
-    /// As given: the name that messages use.
-    pub token_file: PathBuf,
-    pub endpoint: TokenEndpoint,
-    pub client: Client,
-    /// What about client id and secret was hardly meant, such as a blank at the end.
-    pub client_oddities: Vec<String>,
-    pub parameters: Vec<(String, String)>,
-    pub min_ttl: Option<Duration>,
-    pub print: Option<Print>,
-    pub timeout: Duration,
-    pub lock_timeout: Duration,
-    pub replay: Replay,
-    pub run: Run,
-    /// Header fields of the user's own.
-    pub headers: Vec<(String, String)>,
-    /// How to log in for the same token file.
-    pub login: LoginCommand,
-}
-
-impl Settings {
-    /// What a message of the exchange has to name.
-    pub fn context(&self) -> Context<'_> {
-        Context { token_file: &self.token_file, endpoint: &self.endpoint, client_oddities: &self.client_oddities }
-    }
-}
-
-/// Settles what was typed and what this process was started with. The network part is for the
-/// HTTP client alone, and the last for the publisher.
-pub fn settle(mut typed: Arguments) -> Result<(Settings, Network, Publications), Failure> {
-    let publications = publication::publications(&mut typed)?;
-    let endpoint = endpoint(typed.environment, typed.token_endpoint)?;
-    let min_ttl = option_or_variable(typed.min_ttl, "DOCUSIGN_MIN_TTL", parse_duration)?;
-    let timeout = option_or_variable(typed.timeout, "DOCUSIGN_TIMEOUT", parse_timeout)?;
-    let method = option_or_variable(typed.client_auth, "DOCUSIGN_CLIENT_AUTH", AuthMethod::parse)?;
-    let id = option_or_variable(typed.client_id, "DOCUSIGN_CLIENT_ID", client_id::parse)?;
-    let id = id.ok_or_else(missing_client_id)?;
-    let secret = client_secret(typed.client_secret_file)?;
-    let secret_file = secret.as_ref().and_then(|secret| secret.file.clone());
-    let files = [
-        ("--client-secret-file", secret_file),
-        ("--ca-file", typed.ca_file.clone()),
-        ("--client-cert", typed.client_cert.clone()),
-        ("--client-key", typed.client_key.clone()),
-    ];
-    let network = Network {
-        proxy: proxy(typed.proxy, &endpoint)?,
-        roots: pem::roots(typed.ca_file)?,
-        identity: pem::identity(typed.client_cert, typed.client_key)?,
-    };
-    let settings = Settings {
-        token_file: token_file(typed.token_file),
-        client_oddities: client_oddities(&id, secret.as_ref()),
-        client: Client { id, authentication: authentication(method, secret)? },
-        endpoint,
-        parameters: typed.params,
-        min_ttl,
-        print: typed.print,
-        timeout: timeout.unwrap_or(Duration::from_secs(30)),
-        lock_timeout: typed.lock_timeout.unwrap_or(Duration::from_secs(60)),
-        replay: typed.replay.unwrap_or(Replay::Prompt),
-        run: typed.run.unwrap_or(Run::Real),
-        headers: typed.headers,
-        login: LoginCommand::new(method, files),
-    };
-    Ok((settings, network, publications))
-}
-
-/// The token file's name as given, or the default.
-pub fn token_file(option: Option<PathBuf>) -> PathBuf {
-    let given = option.or_else(|| variable("DOCUSIGN_TOKEN_FILE").map(PathBuf::from));
-    given.unwrap_or_else(|| PathBuf::from("docusign.json"))
-}
-
-fn missing_client_id() -> Failure {
-    let what = "required: the OAuth client id (Docusign: the integration key)";
-    Failure::usage("--client-id", what, "give it with --client-id ID, or set DOCUSIGN_CLIENT_ID")
-}
-
-#[expect(clippy::disallowed_methods, reason = "only its first and last characters are looked at")]
-fn client_oddities(id: &str, secret: Option<&SourcedSecret>) -> Vec<String> {
-    let of_id = client_id::oddity(id).map(|oddity| format!("the client id {oddity}"));
-    let of_secret = secret.and_then(|sourced| client_id::oddity(sourced.secret.expose()));
-    of_id.into_iter().chain(of_secret.map(|oddity| format!("the client secret {oddity}"))).collect()
-}
-
-/// An option of one level and its rival: one of them, or the variables' word, or the demo.
-fn endpoint(environment: Option<Environment>, url: Option<TokenEndpoint>) -> Result<TokenEndpoint, Failure> {
-    const NAME: &str = "DOCUSIGN_ENVIRONMENT";
-    const URL: &str = "DOCUSIGN_TOKEN_ENDPOINT";
-    const HINT: &str = "use only one: --environment selects Docusign's endpoint";
-    match (environment, url, variable(NAME), variable(URL)) {
-        (Some(_), Some(_), ..) => Err(Failure::usage("--environment and --token-endpoint", "both given", HINT)),
-        (Some(environment), ..) => Ok(TokenEndpoint::of_environment(environment)),
-        (_, Some(url), ..) => Ok(url),
-        (.., Some(_), Some(_)) => {
-            Err(Failure::usage("DOCUSIGN_ENVIRONMENT and DOCUSIGN_TOKEN_ENDPOINT", "both given", HINT))
-        }
-        (.., Some(name), None) => read_value(NAME, &name, Environment::parse).map(TokenEndpoint::of_environment),
-        (.., Some(url)) => read_value(URL, &url, TokenEndpoint::parse),
-        _ => Ok(TokenEndpoint::of_environment(Environment::Demo)),
-    }
-}
-
-fn authentication(method: Option<AuthMethod>, secret: Option<SourcedSecret>) -> Result<ClientAuthentication, Failure> {
-    let refused = |what: &str, hint| Err(Failure::configuration("client authentication", what, hint));
-    match (method, secret) {
-        (None | Some(AuthMethod::SecretBasic), Some(sourced)) => Ok(ClientAuthentication::SecretBasic(sourced.secret)),
-        (Some(AuthMethod::SecretBasicRaw), Some(sourced)) => Ok(ClientAuthentication::SecretBasicRaw(sourced.secret)),
-        (Some(AuthMethod::SecretPost), Some(sourced)) => Ok(ClientAuthentication::SecretPost(sourced.secret)),
-        (None | Some(AuthMethod::None), None) => Ok(ClientAuthentication::None),
-        (Some(AuthMethod::None), Some(SourcedSecret { source, .. })) => refused(
-            &format!("--client-auth is none, but a client secret is set in {source}"),
-            "unset the secret, or choose client_secret_basic or client_secret_post",
-        ),
-        (Some(_), None) => refused(
-            "this method needs a client secret, but none is set",
-            "give --client-secret-file FILE, or choose --client-auth none for a public client",
-        ),
-    }
-}
-
-fn proxy(option: Option<Secret>, endpoint: &TokenEndpoint) -> Result<Option<ProxyServer>, Failure> {
-    let text = |name: &str| Some(variable(name)?.to_string_lossy().into_owned());
-    let Some((source, url)) = proxy::choose(option, &text, endpoint) else { return Ok(None) };
-    let hint = if ProxyServer::has_backslash(&url) {
-        "percent-encode the backslash of DOMAIN\\USER as %5C: http://DOMAIN%5CUSER:PASSWORD@HOST:PORT"
-    } else {
-        "write it as http://proxy.example:3128 or socks5://127.0.0.1:1080"
-    };
-    ProxyServer::parse(&url).map(Some).ok_or_else(|| Failure::usage(source, "not a proxy URL", hint))
-}
+pub use publication::{AccessTokenFile, DRAFT, Publications, with_suffix};
+pub use refresh::settle;
+pub use secret_name::SecretName;
+pub use settings::Settings;

@@ -14,7 +14,7 @@ use crate::config::Verbosity;
 use crate::failure::{Exit, Failure};
 use crate::journal::Journal;
 use crate::secret::Secret;
-use crate::text::{harmless, reason};
+use crate::terminal::{escape_control, reason};
 
 /// Where a run speaks, and about which token file.
 pub struct Console {
@@ -26,7 +26,7 @@ pub struct Console {
 
 impl Console {
     pub fn new(verbosity: Verbosity, token_file: &Path) -> Self {
-        Self { verbosity, subject: harmless(&token_file.to_string_lossy()), began: Instant::now() }
+        Self { verbosity, subject: escape_control(&token_file.to_string_lossy()), began: Instant::now() }
     }
 
     /// Where modules report their steps; nobody listens without `--verbose`.

@@ -10,7 +10,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use crate::text::{harmless, reason};
+use crate::terminal::{escape_control, reason};
 
 /// Exit codes by sysexits' names. 0 means: the file holds fresh tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl Failure {
 
     /// What failed and why, in one line, where it is a part of something else.
     pub fn line(&self) -> String {
-        format!("{}: {}", harmless(&self.subject), harmless(&self.what))
+        format!("{}: {}", escape_control(&self.subject), escape_control(&self.what))
     }
 
     /// An argument or variable that cannot be understood.
@@ -143,7 +143,7 @@ pub fn choose<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Misfit> {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "docusign-refresh: {}: {}", harmless(&self.subject), harmless(&self.what))?;
-        self.hints.iter().try_for_each(|hint| writeln!(f, "hint: {}", harmless(hint)))
+        writeln!(f, "docusign-refresh: {}: {}", escape_control(&self.subject), escape_control(&self.what))?;
+        self.hints.iter().try_for_each(|hint| writeln!(f, "hint: {}", escape_control(hint)))
     }
 }

@@ -63,13 +63,13 @@ impl Object {
         let mut members = Vec::with_capacity(pairs.len());
         for (name, value) in pairs {
             if places.insert(name_of(name.get()), members.len()).is_some() {
-                return Err(Fault::of("a member occurs twice", text, range(name).start));
+                return Err(Fault::at("a member occurs twice", text, range(name).start));
             }
             members.push(Member { name: Piece::Read(range(name)), value: Piece::Read(range(value)) });
         }
         match text[end..].find(|c| !is_blank(c)) {
             None => Ok(Self { text: text.clone(), members }),
-            Some(at) => Err(Fault::of("text after the JSON object", text, end + at)),
+            Some(at) => Err(Fault::at("text after the JSON object", text, end + at)),
         }
     }
 
@@ -242,16 +242,16 @@ type Pairs<'text> = Vec<(&'text RawValue, &'text RawValue)>;
 
 /// The members of the object that `text` starts with, and the offset just behind it.
 fn read_members(text: &str) -> Result<(Pairs<'_>, usize), Fault> {
-    let start = text.find(|c| !is_blank(c)).ok_or(Fault::of("the file is empty", text, 0))?;
+    let start = text.find(|c| !is_blank(c)).ok_or(Fault::at("the file is empty", text, 0))?;
     if !text[start..].starts_with('{') {
-        return Err(Fault::of("not a JSON object", text, start));
+        return Err(Fault::at("not a JSON object", text, start));
     }
     // The object is taken as one raw value first, since that tells where it ends.
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
     let object = match values.next() {
         Some(Ok(object)) => object,
         Some(Err(fault)) => return Err(locate(text, &fault)),
-        None => return Err(Fault::of("the file is empty", text, 0)),
+        None => return Err(Fault::at("the file is empty", text, 0)),
     };
     let mut pairs = Pairs::new();
     let read = serde_json::Deserializer::from_str(object.get()).deserialize_map(Members(&mut pairs));
@@ -261,14 +261,14 @@ fn read_members(text: &str) -> Result<(Pairs<'_>, usize), Fault> {
 
 fn locate(text: &str, fault: &serde_json::Error) -> Fault {
     if fault.is_eof() {
-        return Fault::of("the JSON object ends too early", text, text.len());
+        return Fault::at("the JSON object ends too early", text, text.len());
     }
     // serde_json counts the column in bytes and names the last one it took.
     let line_start = match fault.line().checked_sub(2) {
         Some(newlines) => text.match_indices('\n').nth(newlines).map_or(0, |(at, _)| at + 1),
         None => 0,
     };
-    Fault::of("not valid JSON", text, line_start + fault.column().saturating_sub(1))
+    Fault::at("not valid JSON", text, line_start + fault.column().saturating_sub(1))
 }
 
 /// Takes an object's members one by one: those before a fault are there after it.

@@ -17,6 +17,7 @@
 //! * `journal`: the steps that `--verbose` shows
 //! * `os`: all that differs between systems
 
+mod bounded;
 mod cli;
 mod config;
 mod console;
@@ -36,6 +37,7 @@ mod renewal;
 mod report;
 mod secret;
 mod shell;
+mod terminal;
 mod text;
 mod token_file;
 mod token_set;

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::config::{Print, Settings};
 use crate::json::quote;
-use crate::text::harmless;
+use crate::terminal::escape_control;
 use crate::token_set::TokenSet;
 
 /// A run that ended well: exit code 0.
@@ -101,7 +101,7 @@ impl fmt::Display for Publication {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(name) => f.write_str(&harmless(name)),
+            Self::File(name) => f.write_str(&escape_control(name)),
             #[cfg(target_os = "linux")]
             Self::Secret(name) => write!(f, "Secret {name}"),
         }

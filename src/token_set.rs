@@ -15,6 +15,7 @@ use std::time::SystemTime;
 use crate::json::{Layout, Object, unquote};
 use crate::oauth::TokenResponse;
 use crate::secret::Secret;
+use crate::terminal;
 use crate::text::{self, Fault};
 
 /// The largest token file that is read. A file that grows beyond the size of one response less than that keeps
@@ -77,9 +78,9 @@ impl TokenSet {
         let tokens = spelling::tokens(&members);
         let Some((name, value)) = &tokens.refresh_token else {
             let opening_brace = text.find('{').unwrap_or(0);
-            return Err(Fault::of(MISSING, &text, opening_brace));
+            return Err(Fault::at(MISSING, &text, opening_brace));
         };
-        let fault = |what| Err(Fault::of(what, &text, members.offset(name).unwrap_or(0)));
+        let fault = |what| Err(Fault::at(what, &text, members.offset(name).unwrap_or(0)));
         match unquote(value) {
             None => fault("refresh_token is not a string"),
             Some(token) if token.is_empty() => fault("refresh_token is empty"),
@@ -131,7 +132,7 @@ impl TokenSet {
     /// What is odd about the members, printable: their names, never their values.
     pub fn warnings(&self) -> Vec<String> {
         const MOST: usize = 5;
-        let names = expiry::not_understood(&self.members).take(MOST).map(|name| text::printable(&name));
+        let names = expiry::not_understood(&self.members).take(MOST).map(|name| terminal::printable(&name));
         let odd = "looks like an expiry and is not understood; it was left as it is";
         names.map(|name| format!("the member \"{name}\" {odd}")).collect()
     }
@@ -204,7 +205,7 @@ impl TokenSet {
 fn check_size(bytes: &[u8]) -> Result<(), Fault> {
     match bytes.get(..MAX_SIZE) {
         Some(within) if bytes.len() > MAX_SIZE => {
-            Err(Fault::of(TOO_LARGE, &String::from_utf8_lossy(within), usize::MAX))
+            Err(Fault::at(TOO_LARGE, &String::from_utf8_lossy(within), usize::MAX))
         }
         _ => Ok(()),
     }

@@ -1,11 +1,9 @@
-//! What was typed, option by option, and how the text of each value is read, also from its environment
-//! variable. Pure.
+//! The options as typed, and the parser of each value, which its environment variable shares. Pure.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::publication::{AccessTokenFormat, SecretName};
-
+use super::secret_name::SecretName;
 use crate::endpoint::{AuthorizationEndpoint, Environment, RedirectUri, TokenEndpoint};
 use crate::exchange::Replay;
 use crate::failure::{Misfit, choose};
@@ -92,6 +90,17 @@ pub enum Verbosity {
     Verbose,
 }
 
+/// `--access-token-format`: what the file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessTokenFormat {
+    /// The token and nothing else, no newline either.
+    Token,
+    /// A line for `curl --header @FILE`.
+    Header,
+    /// A line for systemd's `EnvironmentFile=`.
+    Env,
+}
+
 impl AuthMethod {
     const NAMES: [(&'static str, Self); 4] = [
         ("client_secret_basic", Self::SecretBasic),
@@ -119,6 +128,12 @@ impl Print {
             ("status", Self::Status),
         ];
         choose(text, &choices)
+    }
+}
+
+impl AccessTokenFormat {
+    pub fn parse(text: &str) -> Result<Self, Misfit> {
+        choose(text, &[("token", Self::Token), ("header", Self::Header), ("env", Self::Env)])
     }
 }
 

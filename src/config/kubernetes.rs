@@ -10,10 +10,9 @@ use std::path::Path;
 
 use http::Uri;
 
-use super::SecretName;
 use super::environment::{read_text, variable};
 use super::pem;
-use super::publication::is_label;
+use super::secret_name::{SecretName, is_label};
 use crate::failure::Failure;
 use crate::transport::Roots;
 

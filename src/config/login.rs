@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::arguments::{Arguments, LoginArguments, Userinfo};
 use super::environment::variable;
-use super::{Settings, settle};
+use super::refresh::settle;
+use super::settings::Settings;
 use crate::endpoint::{AuthorizationEndpoint, RedirectUri, TokenEndpoint};
 use crate::failure::Failure;
 use crate::transport::Network;

@@ -3,26 +3,10 @@
 //! Paths in it are absolute, since whoever reads a scheduled run's log is in another directory. A secret is never
 //! in it, nor is a proxy's URL, which may hold one.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::{AuthMethod, Settings};
+use super::settings::Settings;
 use crate::shell::command_line;
-
-/// What was set of it that [`Settings`] does not say.
-pub struct LoginCommand {
-    method: Option<AuthMethod>,
-    files: Vec<(&'static str, PathBuf)>,
-}
-
-impl LoginCommand {
-    pub fn new(method: Option<AuthMethod>, files: [(&'static str, Option<PathBuf>); 4]) -> Self {
-        Self { method, files: files.into_iter().filter_map(|(option, path)| Some((option, path?))).collect() }
-    }
-
-    fn has(&self, option: &str) -> bool {
-        self.files.iter().any(|(given, _)| *given == option)
-    }
-}
 
 impl Settings {
     /// The command, and what has to be put in or set for it, as hints.

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::environment::variable;
-use super::files::read_at_most;
 use super::foreign_format;
+use crate::bounded::read_at_most;
 use crate::failure::Failure;
 use crate::text;
 use crate::transport::{Identity, IdentityFault, Roots};

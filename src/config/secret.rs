@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use super::environment::{read_text, variable};
-use super::files::read_at_most;
+use crate::bounded::read_at_most;
 use crate::failure::Failure;
 use crate::secret::Secret;
 use crate::text;

@@ -5,7 +5,8 @@ use std::io::{self, BufRead as _, Read as _};
 use crate::failure::{Exit, Failure};
 use crate::oauth::{Mask, NoCode};
 use crate::secret::Secret;
-use crate::text::{self, reason};
+use crate::terminal::reason;
+use crate::text;
 
 /// In bytes. A terminal takes less of a line, and a browser not much more of an address.
 const MAX_LINE: u64 = 64 << 10;

@@ -10,7 +10,7 @@ use std::cell::OnceCell;
 use std::collections::HashSet;
 
 use crate::secret::Secret;
-use crate::text;
+use crate::terminal;
 
 /// So many characters in a row of a secret give it away.
 const RUN: usize = 8;
@@ -56,7 +56,7 @@ impl Mask {
     /// A server's text as it may be shown: secrets masked, nothing but printable ASCII, at most 200
     /// characters.
     pub fn printable(&self, text: &str) -> String {
-        text::printable(&self.masked(text))
+        terminal::printable(&self.masked(text))
     }
 
     /// The same of a text that nobody understands: whatever in it is long enough for a token is masked, too.

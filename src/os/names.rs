@@ -55,7 +55,7 @@ mod system {
     use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
     use std::ptr;
 
-    use crate::text::reason;
+    use crate::terminal::reason;
 
     pub fn addresses(host: &str, port: u16, family: Family) -> Result<Vec<SocketAddr>, Unresolved> {
         let Ok(host) = CString::new(host) else { return Err(Unresolved::NoSuchName) };
@@ -124,7 +124,7 @@ mod system {
     use super::{Family, Unresolved};
     use std::net::{SocketAddr, ToSocketAddrs as _};
 
-    use crate::text::reason;
+    use crate::terminal::reason;
 
     pub fn addresses(host: &str, port: u16, _any: Family) -> Result<Vec<SocketAddr>, Unresolved> {
         const WSAHOST_NOT_FOUND: i32 = 11001;

@@ -30,7 +30,7 @@ pub fn require() -> Result<(), Failure> {
 fn missing(path: &str, device: &str, minor: u8, why: &std::io::Error) -> Failure {
     let what = format!(
         "no random numbers: the kernel offers no getrandom, and {device} cannot be read: {}",
-        crate::text::reason(why)
+        crate::terminal::reason(why)
     );
     let hint = format!("nothing was sent; make it in this root directory, as root: mknod -m 444 {path} c 1 {minor}");
     Failure::configuration(path, &what, &hint)

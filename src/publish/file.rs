@@ -21,7 +21,7 @@ use crate::failure::{Exit, Failure};
 use crate::os::{self, retrying};
 use crate::report::Published;
 use crate::secret::Secret;
-use crate::text::reason;
+use crate::terminal::reason;
 use crate::token_file::{TokenFile, disk};
 
 /// The variable that `EnvironmentFile=` sets, in the format `env`.

@@ -35,7 +35,7 @@ use crate::json::Object;
 use crate::oauth::Mask;
 use crate::report::Published;
 use crate::secret::Secret;
-use crate::text::reason;
+use crate::terminal::reason;
 use crate::transport::{
     Client, Content, Deadlines, End, Method, Network, Reason, Request, Response, Roots, TransportFailure,
 };

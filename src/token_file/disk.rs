@@ -4,8 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, IoSlice, Write as _};
 use std::path::Path;
 
+use crate::bounded;
 use crate::os::{self, retrying};
-use crate::text;
 
 /// What a draft holds before its content: it counts as blank, and JSON takes it nowhere, neither within a
 /// string nor between two members. So a draft that is half written, or half on the disk, never parses.
@@ -13,7 +13,7 @@ pub const FILL: u8 = b'\x0C';
 
 /// Reads a file, but not more than `limit` bytes of it.
 pub fn read_up_to(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
-    retrying(|| text::read_up_to(File::open(path)?, limit))
+    retrying(|| bounded::read_up_to(File::open(path)?, limit))
 }
 
 /// The content of a file that may be missing. No link is followed.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::failure::{Exit, Failure};
 use crate::os::{self, Directory};
 use crate::secret::Secret;
-use crate::text::reason;
+use crate::terminal::reason;
 use crate::token_file::disk;
 use crate::token_file::leftover::Leftover;
 use crate::token_file::lock::Fingerprint;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::failure::{Exit, Failure};
 use crate::os::{self, retrying};
 use crate::secret::Secret;
-use crate::text::reason;
+use crate::terminal::reason;
 use crate::token_file::hint::cannot_write;
 use crate::token_file::path::TokenPath;
 

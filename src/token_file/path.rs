@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::failure::{Exit, Failure};
 use crate::os::{self, retrying};
-use crate::text::reason;
+use crate::terminal::reason;
 use crate::token_file::disk;
 use crate::token_file::leftover::Leftover;
 

@@ -18,7 +18,7 @@ use ureq::unversioned::transport::{
 };
 
 use crate::journal::Journal;
-use crate::text::reason;
+use crate::terminal::reason;
 
 /// As large as one gets (RFC 8446, section 5.2).
 const TLS_RECORD: usize = (16 << 10) + 256 + 5;

@@ -7,7 +7,7 @@ use std::io;
 use super::connector::{Peer, Stage};
 use super::resolve::LookUpFault;
 use super::tls::TlsFault;
-use crate::text::reason;
+use crate::terminal::reason;
 
 /// A failed attempt, by what may have become of the request.
 #[derive(Debug)]

@@ -30,7 +30,7 @@ use super::connector::{Attempt, Stage};
 use crate::journal::Journal;
 use crate::os::names::{self, Family, Unresolved};
 use crate::os::signals;
-use crate::text::reason;
+use crate::terminal::reason;
 
 /// How long the questions of one wave are alone, or of a short time a quarter.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::net::IpAddr;
 
 use crate::os::names::Unresolved;
-use crate::text::reason;
+use crate::terminal::reason;
 
 const PATH: &str = "/etc/hosts";
 

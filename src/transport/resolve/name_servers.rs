@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::journal::Journal;
 use crate::os::names::Unresolved;
-use crate::text::reason;
+use crate::terminal::reason;
 
 const PATH: &str = "/etc/resolv.conf";
 const PORT: u16 = 53;

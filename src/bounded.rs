@@ -1,0 +1,28 @@
+//! Reads of which the size is bounded, whatever the file is.
+
+use std::io::{self, Read};
+
+/// Reads to the end, but not more than `limit` bytes. For few system calls: std would begin with reads of 32
+/// bytes, and a large buffer costs calls in musl's allocator.
+pub fn read_up_to(mut from: impl Read, limit: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut part = [0; 8 << 10];
+    while bytes.len() < limit {
+        let wanted = part.len().min(limit - bytes.len());
+        match from.read(&mut part[..wanted]) {
+            Ok(0) => break,
+            Ok(amount) => bytes.extend_from_slice(&part[..amount]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(bytes)
+}
+
+/// Reads to the end; more than `limit` bytes are an error.
+pub fn read_at_most(from: impl Read, limit: usize) -> io::Result<Vec<u8>> {
+    match read_up_to(from, limit + 1)? {
+        bytes if bytes.len() > limit => Err(io::Error::other("larger than any such file")),
+        bytes => Ok(bytes),
+    }
+}
