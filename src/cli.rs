@@ -38,16 +38,16 @@ const SEE_HELP: &str = "docusign-refresh --help lists the options";
 /// Reads the arguments after the program's name.
 pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, Failure> {
     let mut parser = lexopt::Parser::from_args(arguments);
-    let mut typed = Arguments::default();
+    let mut arguments = Arguments::default();
     let mut verb = Verb::Refresh;
     while let Some(argument) = parser.next().map_err(|error| refuse(&error))? {
         let option = match argument {
-            Value(word) if word == "login" && verb == Verb::Refresh && typed.token_file.is_none() => {
+            Value(word) if word == "login" && verb == Verb::Refresh && arguments.token_file.is_none() => {
                 verb = Verb::Login;
                 continue;
             }
             Value(path) => {
-                take_token_file(&mut typed, path)?;
+                take_token_file(&mut arguments, path)?;
                 continue;
             }
             Long("help") | Short('h') => return Ok(Command::Help),
@@ -57,20 +57,20 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, Failu
             Long(name) => format!("--{}", printable(name)),
             Short(letter) => format!("-{}", printable(&letter.to_string())),
         };
-        take(&mut typed, &option, &mut parser)?;
+        take(&mut arguments, &option, &mut parser)?;
     }
-    check_options(verb, &typed)?;
+    check_options(verb, &arguments)?;
     Ok(match verb {
-        Verb::Refresh => Command::Refresh(Box::new(typed)),
-        Verb::Login => Command::Login(Box::new(typed)),
+        Verb::Refresh => Command::Refresh(Box::new(arguments)),
+        Verb::Login => Command::Login(Box::new(arguments)),
     })
 }
 
 const PUBLISHED_LATER: &str = "the next run publishes the access token";
 
 /// Refuses an option that means nothing to this verb: whoever gives it expects what will not happen.
-fn check_options(verb: Verb, typed: &Arguments) -> Result<(), Failure> {
-    let login = &typed.login;
+fn check_options(verb: Verb, arguments: &Arguments) -> Result<(), Failure> {
+    let login = &arguments.login;
     let of_login = [
         ("--authorization-endpoint", login.authorization_endpoint.is_some()),
         ("--redirect-uri", login.redirect_uri.is_some()),
@@ -78,12 +78,12 @@ fn check_options(verb: Verb, typed: &Arguments) -> Result<(), Failure> {
         ("--userinfo", login.userinfo.is_some()),
     ];
     let of_refresh = [
-        ("--min-ttl", typed.min_ttl.is_some(), "a login always gets new tokens"),
-        ("--no-replay", typed.replay.is_some(), "a login never repeats its request"),
-        ("--access-token-file", typed.access_token_file.is_some(), PUBLISHED_LATER),
-        ("--access-token-format", typed.access_token_format.is_some(), PUBLISHED_LATER),
-        ("--publish-secret", typed.publish_secret.is_some(), PUBLISHED_LATER),
-        ("--dry-run", typed.run.is_some(), "a login sends nothing before it has read a line: end it with Ctrl-C"),
+        ("--min-ttl", arguments.min_ttl.is_some(), "a login always gets new tokens"),
+        ("--no-replay", arguments.replay.is_some(), "a login never repeats its request"),
+        ("--access-token-file", arguments.access_token_file.is_some(), PUBLISHED_LATER),
+        ("--access-token-format", arguments.access_token_format.is_some(), PUBLISHED_LATER),
+        ("--publish-secret", arguments.publish_secret.is_some(), PUBLISHED_LATER),
+        ("--dry-run", arguments.run.is_some(), "a login sends nothing before it has read a line: end it with Ctrl-C"),
     ];
     match verb {
         Verb::Refresh => match of_login.into_iter().find(|(_, is_given)| *is_given) {
@@ -99,75 +99,75 @@ fn check_options(verb: Verb, typed: &Arguments) -> Result<(), Failure> {
     }
 }
 
-fn take(typed: &mut Arguments, option: &str, parser: &mut lexopt::Parser) -> Result<(), Failure> {
+fn take(arguments: &mut Arguments, option: &str, parser: &mut lexopt::Parser) -> Result<(), Failure> {
     let mut value = || match parser.value().map_err(|error| refuse(&error))? {
         value if value.is_empty() => Err(Failure::usage(option, "empty value", SEE_HELP)),
         value => Ok(value),
     };
     match option {
-        "--environment" => once(option, &mut typed.environment, read_value(option, &value()?, Environment::parse)?),
+        "--environment" => once(option, &mut arguments.environment, read_value(option, &value()?, Environment::parse)?),
         "--token-endpoint" => {
-            once(option, &mut typed.token_endpoint, read_value(option, &value()?, TokenEndpoint::parse)?)
+            once(option, &mut arguments.token_endpoint, read_value(option, &value()?, TokenEndpoint::parse)?)
         }
-        "--client-id" => once(option, &mut typed.client_id, read_value(option, &value()?, parse_client_id)?),
-        "--client-secret-file" => once(option, &mut typed.client_secret_file, value()?.into()),
-        "--client-auth" => once(option, &mut typed.client_auth, read_value(option, &value()?, AuthMethod::parse)?),
+        "--client-id" => once(option, &mut arguments.client_id, read_value(option, &value()?, parse_client_id)?),
+        "--client-secret-file" => once(option, &mut arguments.client_secret_file, value()?.into()),
+        "--client-auth" => once(option, &mut arguments.client_auth, read_value(option, &value()?, AuthMethod::parse)?),
         "--param" => {
-            typed.params.push(read_value(option, &value()?, parse_parameter)?);
+            arguments.params.push(read_value(option, &value()?, parse_parameter)?);
             Ok(())
         }
-        "--header" => add_header(typed, option, read_value(option, &value()?, parse_header)?),
-        "--min-ttl" => once(option, &mut typed.min_ttl, read_value(option, &value()?, parse_duration)?),
-        "--print" => once(option, &mut typed.print, read_value(option, &value()?, Print::parse)?),
-        "--access-token-file" => once(option, &mut typed.access_token_file, value()?.into()),
+        "--header" => add_header(arguments, option, read_value(option, &value()?, parse_header)?),
+        "--min-ttl" => once(option, &mut arguments.min_ttl, read_value(option, &value()?, parse_duration)?),
+        "--print" => once(option, &mut arguments.print, read_value(option, &value()?, Print::parse)?),
+        "--access-token-file" => once(option, &mut arguments.access_token_file, value()?.into()),
         "--access-token-format" => {
-            once(option, &mut typed.access_token_format, read_value(option, &value()?, AccessTokenFormat::parse)?)
+            once(option, &mut arguments.access_token_format, read_value(option, &value()?, AccessTokenFormat::parse)?)
         }
         "--publish-secret" => {
-            once(option, &mut typed.publish_secret, read_value(option, &value()?, SecretName::parse)?)
+            once(option, &mut arguments.publish_secret, read_value(option, &value()?, SecretName::parse)?)
         }
-        "--timeout" => once(option, &mut typed.timeout, read_value(option, &value()?, parse_timeout)?),
-        "--lock-timeout" => once(option, &mut typed.lock_timeout, read_value(option, &value()?, parse_duration)?),
-        "--ca-file" => once(option, &mut typed.ca_file, value()?.into()),
-        "--client-cert" => once(option, &mut typed.client_cert, value()?.into()),
-        "--client-key" => once(option, &mut typed.client_key, value()?.into()),
-        "--proxy" => once(option, &mut typed.proxy, Secret::new(read_value(option, &value()?, parse_text)?)),
-        "--no-replay" => once(option, &mut typed.replay, Replay::Never),
-        "--dry-run" => once(option, &mut typed.run, Run::Dry),
-        "--quiet" => speak(typed, Verbosity::Quiet),
-        "--verbose" => speak(typed, Verbosity::Verbose),
+        "--timeout" => once(option, &mut arguments.timeout, read_value(option, &value()?, parse_timeout)?),
+        "--lock-timeout" => once(option, &mut arguments.lock_timeout, read_value(option, &value()?, parse_duration)?),
+        "--ca-file" => once(option, &mut arguments.ca_file, value()?.into()),
+        "--client-cert" => once(option, &mut arguments.client_cert, value()?.into()),
+        "--client-key" => once(option, &mut arguments.client_key, value()?.into()),
+        "--proxy" => once(option, &mut arguments.proxy, Secret::new(read_value(option, &value()?, parse_text)?)),
+        "--no-replay" => once(option, &mut arguments.replay, Replay::Never),
+        "--dry-run" => once(option, &mut arguments.run, Run::Dry),
+        "--quiet" => speak(arguments, Verbosity::Quiet),
+        "--verbose" => speak(arguments, Verbosity::Verbose),
         "--client-secret" => Err(Failure::usage(
             option,
             "no such option: arguments are public, so none takes a secret",
             "put the secret in a file and give --client-secret-file FILE, or - for standard input",
         )),
-        "--userinfo" => once(option, &mut typed.login.userinfo, Userinfo::Stored),
-        "--scope" => once(option, &mut typed.login.scope, read_value(option, &value()?, parse_text)?),
+        "--userinfo" => once(option, &mut arguments.login.userinfo, Userinfo::Stored),
+        "--scope" => once(option, &mut arguments.login.scope, read_value(option, &value()?, parse_text)?),
         "--redirect-uri" => {
-            once(option, &mut typed.login.redirect_uri, read_value(option, &value()?, RedirectUri::parse)?)
+            once(option, &mut arguments.login.redirect_uri, read_value(option, &value()?, RedirectUri::parse)?)
         }
         "--authorization-endpoint" => {
             let endpoint = read_value(option, &value()?, AuthorizationEndpoint::parse)?;
-            once(option, &mut typed.login.authorization_endpoint, endpoint)
+            once(option, &mut arguments.login.authorization_endpoint, endpoint)
         }
         _ => Err(Failure::usage(option, "no such option", SEE_HELP)),
     }
 }
 
 /// A field may come more than once, but not the one that replaces the program's own.
-fn add_header(typed: &mut Arguments, option: &str, header: (String, String)) -> Result<(), Failure> {
+fn add_header(arguments: &mut Arguments, option: &str, header: (String, String)) -> Result<(), Failure> {
     const REPLACED: &str = "User-Agent";
     let is_it = |name: &str| name.eq_ignore_ascii_case(REPLACED);
-    if is_it(&header.0) && typed.headers.iter().any(|(name, _)| is_it(name)) {
+    if is_it(&header.0) && arguments.headers.iter().any(|(name, _)| is_it(name)) {
         return Err(Failure::usage(option, "User-Agent given twice", "give it once"));
     }
-    typed.headers.push(header);
+    arguments.headers.push(header);
     Ok(())
 }
 
 /// Twice the same is harmless here: `-vv` is a habit.
-fn speak(typed: &mut Arguments, wanted: Verbosity) -> Result<(), Failure> {
-    match typed.verbosity.replace(wanted) {
+fn speak(arguments: &mut Arguments, wanted: Verbosity) -> Result<(), Failure> {
+    match arguments.verbosity.replace(wanted) {
         Some(other) if other != wanted => {
             Err(Failure::usage("--quiet and --verbose", "both given", "give one of them"))
         }
@@ -182,15 +182,15 @@ fn once<T>(option: &str, place: &mut Option<T>, value: T) -> Result<(), Failure>
     }
 }
 
-fn take_token_file(typed: &mut Arguments, path: OsString) -> Result<(), Failure> {
+fn take_token_file(arguments: &mut Arguments, path: OsString) -> Result<(), Failure> {
     if path == "-" {
-        let what = "standard input can't be the token file: it is written back";
+        let what = "standard input cannot be the token file, which is written back";
         return Err(Failure::usage("TOKEN_FILE", what, "name a file"));
     }
     if path.is_empty() {
         return Err(Failure::usage("TOKEN_FILE", "empty name", "name a file"));
     }
-    match typed.token_file.replace(path.into()) {
+    match arguments.token_file.replace(path.into()) {
         None => Ok(()),
         Some(_) => {
             Err(Failure::usage("TOKEN_FILE", "more than one", "one run refreshes one file; quote a name with spaces"))
@@ -240,23 +240,26 @@ mod tests {
             ("t.json", false, Some("t.json")),
         ] {
             let command = parse(line.split(' ').map(OsString::from)).unwrap();
-            let (found, typed) = match command {
-                Command::Refresh(typed) => (false, typed),
-                Command::Login(typed) => (true, typed),
+            let (found, arguments) = match command {
+                Command::Refresh(arguments) => (false, arguments),
+                Command::Login(arguments) => (true, arguments),
                 _ => panic!("{line}"),
             };
-            assert_eq!((found, typed.token_file), (is_login, token_file.map(Into::into)), "{line}");
+            assert_eq!((found, arguments.token_file), (is_login, token_file.map(Into::into)), "{line}");
         }
     }
 
     #[test]
     fn reads_every_spelling() {
-        let typed =
+        let arguments =
             run("-v --min-ttl=10m --timeout 90 --param scope=a=b --param resource= --print header t.json").unwrap();
-        assert_eq!(typed.verbosity, Some(Verbosity::Verbose));
-        assert_eq!((typed.min_ttl, typed.timeout), (Some(Duration::from_secs(600)), Some(Duration::from_secs(90))));
-        assert_eq!(typed.params, [("scope".into(), "a=b".into()), ("resource".into(), "".into())]);
-        assert_eq!((typed.print, typed.token_file), (Some(Print::Header), Some("t.json".into())));
+        assert_eq!(arguments.verbosity, Some(Verbosity::Verbose));
+        assert_eq!(
+            (arguments.min_ttl, arguments.timeout),
+            (Some(Duration::from_secs(600)), Some(Duration::from_secs(90)))
+        );
+        assert_eq!(arguments.params, [("scope".into(), "a=b".into()), ("resource".into(), "".into())]);
+        assert_eq!((arguments.print, arguments.token_file), (Some(Print::Header), Some("t.json".into())));
         assert!(parse(["--nonsense".into(), "-h".into()].into_iter()).is_err());
         assert!(matches!(parse(["-h".into(), "--nonsense".into()].into_iter()), Ok(Command::Help)));
     }

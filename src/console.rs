@@ -44,12 +44,12 @@ impl Console {
     /// Tells what about client id and secret was hardly meant.
     pub fn warn_of_client(&self, oddities: &[String]) {
         for oddity in oddities {
-            self.warn(format_args!("{oddity}; it is sent as it is"));
+            self.warn(format_args!("{oddity}; it is sent unchanged"));
         }
     }
 
     /// Tells how the run ended, unless `--quiet` was given.
-    pub fn tell(&self, outcome: impl fmt::Display) {
+    pub fn show_outcome(&self, outcome: impl fmt::Display) {
         if self.verbosity != Verbosity::Quiet {
             self.write_line(format_args!("{outcome}"));
         }
@@ -61,7 +61,7 @@ impl Console {
     pub fn ask_to_log_in(&self, address: &Secret, redirect_uri: &str) {
         self.write_line(format_args!("to log in, open this address in a browser:\n\n{}\n", address.expose()));
         self.write_line(format_args!(
-            "the browser is then sent to {redirect_uri} with a code, and may show an error page there"
+            "the browser is then sent to {redirect_uri} with a code; an error page there does no harm"
         ));
         self.write_line(format_args!("paste the whole address of that page here within two minutes, and press Enter:"));
     }
@@ -84,7 +84,7 @@ pub fn print(text: &str) -> Result<(), Failure> {
 }
 
 /// Writes a failure with its hints to standard error.
-pub fn tell_failure(failure: &Failure) {
+pub fn show_failure(failure: &Failure) {
     write_error(format_args!("{failure}"));
 }
 

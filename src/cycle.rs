@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::oauth::{Grant, TokenRequest};
 use crate::publish::{AccessToken, Publisher};
 use crate::renewal::{MAX_RESPONSE, NotRenewed, Renewal};
-use crate::report::{Ending, Outcome, Publication};
+use crate::report::{Outcome, Publication, Report};
 use crate::token_file::{LockedTokenFile, TokenFile};
 use crate::token_set::TokenSet;
 use crate::transport::{Client, Network, ProxyServer};
@@ -40,23 +40,23 @@ pub fn run(
     network: Network,
     publications: Publications,
     console: &Console,
-) -> Result<Ending, Failure> {
+) -> Result<Report, Failure> {
     let journal = console.journal();
     let token_file = TokenFile::find(&settings.token_file)?;
     let mut publisher = Publisher::prepare(publications, &token_file, journal)?;
-    let seen = token_file.glance()?;
+    let seen = token_file.read_unlocked()?;
 
     let waiting = || journal.step(format_args!("waiting for another run's lock"));
     let locked = token_file.lock(settings.lock_timeout, &waiting)?;
     journal.step(format_args!("locked"));
 
     if settings.run == Run::Dry {
-        let (outcome, stored) = rehearse(settings, &locked, seen, console)?;
-        return Ok(Ending { outcome, stored, published: Vec::new(), planned: publisher.plan() });
+        let (outcome, stored) = dry_run(settings, &locked, seen, console)?;
+        return Ok(Report { outcome, stored, published: Vec::new(), planned: publisher.plan() });
     }
     let renewed = renew(settings, network, &locked, seen, console)?;
     let published = publish(settings, &mut publisher, &renewed, console)?;
-    Ok(Ending { outcome: renewed.outcome, stored: renewed.stored, published, planned: Vec::new() })
+    Ok(Report { outcome: renewed.outcome, stored: renewed.stored, published, planned: Vec::new() })
 }
 
 /// Under the lock: recovers, and refreshes if that is needed.
@@ -82,7 +82,12 @@ fn renew(
     let draft = locked.draft(&stored, MAX_RESPONSE)?;
     journal.step(format_args!("the draft is in place"));
     let mut request = token_request(settings, &stored);
-    network.proxy.as_ref().and_then(ProxyServer::password).into_iter().for_each(|password| request.conceal(password));
+    network
+        .proxy
+        .as_ref()
+        .and_then(ProxyServer::password)
+        .into_iter()
+        .for_each(|password| request.add_to_mask(password));
     let mut client = Client::new(network, journal);
     let deadline = Instant::now() + settings.timeout;
     let renewal = Renewal { settings, request: &request, replay: settings.replay, deadline, draft, stored: &stored };
@@ -121,17 +126,17 @@ fn publish(
                 console.journal().step(format_args!("{publication}"));
                 published.push(publication);
             }
-            Err(failure) => failed.replace(failure).iter().for_each(console::tell_failure),
+            Err(failure) => failed.replace(failure).iter().for_each(console::show_failure),
         }
     }
     let Some(failure) = failed else { return Ok(published) };
-    console.tell(&renewed.outcome);
+    console.show_outcome(&renewed.outcome);
     Err(failure.hint("the next run publishes it, also one that --min-ttl finds fresh"))
 }
 
 /// A dry run: the same cycle up to the request. It leaves the token file and all drafts as they are, and tells
 /// what a run would recover.
-fn rehearse(
+fn dry_run(
     settings: &Settings,
     locked: &LockedTokenFile,
     seen: Option<TokenSet>,

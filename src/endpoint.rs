@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use http::Uri;
 use http::uri::Scheme;
 
-use crate::failure::{Misfit, choose};
+use crate::failure::{InvalidValue, choose};
 
 /// The two public environments of Docusign (facts 1.1: every region logs in at the same host).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl Environment {
         }
     }
 
-    pub fn parse(name: &str) -> Result<Self, Misfit> {
+    pub fn parse(name: &str) -> Result<Self, InvalidValue> {
         choose(name, &[("demo", Self::Demo), ("production", Self::Production)])
     }
 
@@ -55,17 +55,17 @@ impl Environment {
 pub struct TokenEndpoint(Uri);
 
 impl TokenEndpoint {
-    pub fn of_environment(environment: Environment) -> Self {
+    pub fn for_environment(environment: Environment) -> Self {
         Self(Uri::from_static(environment.token_endpoint()))
     }
 
-    pub fn parse(url: &str) -> Result<Self, Misfit> {
+    pub fn parse(url: &str) -> Result<Self, InvalidValue> {
         let hint = "a refresh token is sent by https, or by http to 127.0.0.1 or [::1]";
         Self::parse_safe(url, "write it as https://account.docusign.com/oauth/token", hint)
     }
 
-    fn parse_safe(url: &str, example: &str, safe: &str) -> Result<Self, Misfit> {
-        let not_a_url = |why| Err(Misfit::usage(why, example));
+    fn parse_safe(url: &str, example: &str, safe: &str) -> Result<Self, InvalidValue> {
+        let not_a_url = |why| Err(InvalidValue::usage(why, example));
         let uri: Uri = match url.parse() {
             Ok(uri) if url.is_ascii() => uri,
             _ => return not_a_url("not a URL"),
@@ -89,7 +89,7 @@ impl TokenEndpoint {
         let endpoint = Self(uri);
         match is_https || endpoint.is_plain() && endpoint.address().is_some_and(|address| address.is_loopback()) {
             true => Ok(endpoint),
-            false => Err(Misfit::configuration("not https", safe)),
+            false => Err(InvalidValue::configuration("not https", safe)),
         }
     }
 
@@ -137,11 +137,11 @@ impl TokenEndpoint {
 pub struct AuthorizationEndpoint(String);
 
 impl AuthorizationEndpoint {
-    pub fn of_environment(environment: Environment) -> Self {
+    pub fn for_environment(environment: Environment) -> Self {
         Self(environment.authorization_endpoint().to_owned())
     }
 
-    pub fn parse(url: &str) -> Result<Self, Misfit> {
+    pub fn parse(url: &str) -> Result<Self, InvalidValue> {
         let example = "write it as https://account.docusign.com/oauth/auth";
         let safe = "a login goes over https, or over http to 127.0.0.1 or [::1]";
         TokenEndpoint::parse_safe(url, example, safe).map(|_| Self(url.to_owned()))
@@ -161,16 +161,18 @@ pub struct RedirectUri(String);
 impl RedirectUri {
     /// Any URI with a scheme, also an application's own or `urn:ietf:wg:oauth:2.0:oob`; but without a
     /// fragment (RFC 6749, section 3.1.2).
-    pub fn parse(uri: &str) -> Result<Self, Misfit> {
+    pub fn parse(uri: &str) -> Result<Self, InvalidValue> {
         const EXAMPLE: &str = "write it as http://localhost/, exactly as it is registered";
         let scheme = uri.split_once(':').map_or("", |(scheme, _)| scheme);
         let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
             && scheme.chars().all(|next| next.is_ascii_alphanumeric() || "+-.".contains(next));
         let is_printable = uri.bytes().all(|byte| byte.is_ascii_graphic());
         match is_scheme && is_printable {
-            true if uri.contains('#') => Err(Misfit::usage("a fragment in the URI (RFC 6749, section 3.1.2)", EXAMPLE)),
+            true if uri.contains('#') => {
+                Err(InvalidValue::usage("a fragment in the URI (RFC 6749, section 3.1.2)", EXAMPLE))
+            }
             true => Ok(Self(uri.to_owned())),
-            false => Err(Misfit::usage("not a whole URI", EXAMPLE)),
+            false => Err(InvalidValue::usage("not a whole URI", EXAMPLE)),
         }
     }
 

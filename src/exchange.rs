@@ -34,12 +34,12 @@ pub use diagnosis::Context;
 pub use schedule::Replay;
 use schedule::Schedule;
 pub use verdict::Unsuccessful;
-use verdict::{Reception, Retry, Verdict, judge};
+use verdict::{ResponseSummary, Retry, Verdict, judge};
 
 /// The tokens, and the line to write to the journal once they are stored.
 pub struct Refreshed {
     pub response: TokenResponse,
-    pub reception: String,
+    pub summary: String,
 }
 
 /// What is exchanged, and where.
@@ -67,8 +67,8 @@ impl Exchange<'_> {
                 Ok(refreshed) => return Ok(refreshed),
                 Err(verdict) => *verdict,
             };
-            if let Some(reception) = &verdict.reception {
-                journal.step(format_args!("{}", reception.shown(self.request.mask())));
+            if let Some(summary) = &verdict.summary {
+                journal.step(format_args!("{}", summary.shown(self.request.mask())));
             }
             journal.step(format_args!("attempt {number} failed: {}", verdict.cause));
             let wait = match verdict.retry {
@@ -83,12 +83,11 @@ impl Exchange<'_> {
                 Retry::Never => None,
             };
             let Some(wait) = wait else {
-                let last =
-                    if verdict.reception.is_none() && verdict.cause.is_not_sent() { last_response } else { None };
+                let last = if verdict.summary.is_none() && verdict.cause.is_not_sent() { last_response } else { None };
                 let verdict = last.unwrap_or(verdict);
                 return Err(Box::new(verdict.end(schedule.is_outcome_unknown(), number, self.request.mask())));
             };
-            if verdict.reception.is_some() {
+            if verdict.summary.is_some() {
                 last_response = Some(verdict);
             }
             journal.step(format_args!("waiting {} ms", wait.as_millis()));
@@ -106,12 +105,12 @@ impl Exchange<'_> {
             content: Some(Content { media_type: "application/x-www-form-urlencoded", text: &form }),
         };
         let response = client.send(&request, schedule.deadlines()).map_err(|failure| Box::new(failure.into()))?;
-        let reception = Reception::of(&response);
+        let summary = ResponseSummary::of(&response);
         match self.read(client, &response) {
-            Ok(tokens) => Ok(Refreshed { response: tokens, reception: reception.shown(self.request.mask()) }),
+            Ok(tokens) => Ok(Refreshed { response: tokens, summary: summary.shown(self.request.mask()) }),
             Err((no_tokens, kept)) => {
                 let mut verdict = judge(response, no_tokens, kept, self.request.mask());
-                verdict.reception = Some(reception);
+                verdict.summary = Some(summary);
                 Err(Box::new(verdict))
             }
         }

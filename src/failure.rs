@@ -37,7 +37,11 @@ pub const EXITS: [(Exit, &str, &str); 9] = [
         "CANTCREAT",
         "the lock file, the draft or the access token file cannot be written; nothing was sent",
     ),
-    (Exit::IoErr, "IOERR", "refreshed, but not saved in place: act now, the file with the tokens is named"),
+    (
+        Exit::IoErr,
+        "IOERR",
+        "new tokens were issued, but not saved in place: act now, the message names the file with them",
+    ),
     (
         Exit::TempFail,
         "TEMPFAIL",
@@ -51,7 +55,7 @@ pub const EXITS: [(Exit, &str, &str); 9] = [
     (
         Exit::NoPerm,
         "NOPERM",
-        "the refresh token is dead: somebody must log in again; login: declined, or the code is dead",
+        "the server rejected the refresh token: log in again; login: declined, or the code was rejected",
     ),
     (Exit::Config, "CONFIG", "the client, secret, endpoint, certificate or settings are wrong"),
 ];
@@ -107,13 +111,13 @@ impl Failure {
 /// What is wrong with a value, before it is known which option or variable gave it. It never quotes
 /// the value: a secret that was typed in the wrong place must not come out again.
 #[derive(Debug, PartialEq)]
-pub struct Misfit {
+pub struct InvalidValue {
     exit: Exit,
     what: String,
     hint: String,
 }
 
-impl Misfit {
+impl InvalidValue {
     /// The value cannot be understood.
     pub fn usage(what: &str, hint: &str) -> Self {
         Self { exit: Exit::Usage, what: what.to_owned(), hint: hint.to_owned() }
@@ -131,12 +135,12 @@ impl Misfit {
 }
 
 /// The choice that `text` names.
-pub fn choose<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Misfit> {
+pub fn choose<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, InvalidValue> {
     match choices.iter().find(|(name, _)| *name == text) {
         Some((_, choice)) => Ok(*choice),
         None => {
             let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
-            Err(Misfit::usage("unknown choice", &format!("choose one of {}", names.join(", "))))
+            Err(InvalidValue::usage("unknown choice", &format!("choose one of {}", names.join(", "))))
         }
     }
 }

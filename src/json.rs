@@ -28,19 +28,19 @@ pub struct Object {
 
 #[derive(Clone)]
 struct Member {
-    name: Piece,
-    value: Piece,
+    name: JsonText,
+    value: JsonText,
 }
 
 /// JSON, as it stands in the text that was read, or new.
 #[derive(Clone)]
-enum Piece {
+enum JsonText {
     Read(Range<usize>),
     New(String),
 }
 
 /// From each name to the place of its member: one is found among 100,000 at once.
-type Places<'name> = HashMap<Cow<'name, str>, usize>;
+type IndexByName<'name> = HashMap<Cow<'name, str>, usize>;
 
 /// How a document is laid out, so that it can be written in its own style.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,13 +59,13 @@ impl Object {
             let start = raw.get().as_ptr().addr() - text.as_ptr().addr();
             start..start + raw.get().len()
         };
-        let mut places = Places::new();
+        let mut places = IndexByName::new();
         let mut members = Vec::with_capacity(pairs.len());
         for (name, value) in pairs {
             if places.insert(name_of(name.get()), members.len()).is_some() {
                 return Err(Fault::at("a member occurs twice", text, range(name).start));
             }
-            members.push(Member { name: Piece::Read(range(name)), value: Piece::Read(range(value)) });
+            members.push(Member { name: JsonText::Read(range(name)), value: JsonText::Read(range(value)) });
         }
         match text[end..].find(|c| !is_blank(c)) {
             None => Ok(Self { text: text.clone(), members }),
@@ -75,7 +75,7 @@ impl Object {
 
     /// Reads what a server sent: of a member that occurs twice the last one counts, and text after
     /// the object is ignored. Where the text ends too early, or is no JSON any more, the error is an object
-    /// of the members before: a reply that can be understood at all must not be lost.
+    /// of the members before: a response that can be understood at all must not be lost.
     pub fn parse_leniently(text: &str) -> Result<Self, Self> {
         let mut pairs = Pairs::new();
         let whole = serde_json::Deserializer::from_str(text).deserialize_map(Members(&mut pairs));
@@ -90,13 +90,13 @@ impl Object {
     /// This object with these members, each in its place, or at the end where there is none of its
     /// name. A value is JSON; of two for one name the last counts.
     pub fn with<'name>(&'name self, changes: impl Iterator<Item = (Cow<'name, str>, String)>) -> Self {
-        let mut places: Places<'_> = self.iter().map(|(name, _)| name).zip(0..).collect();
+        let mut places: IndexByName<'_> = self.iter().map(|(name, _)| name).zip(0..).collect();
         let mut members = self.members.clone();
         for (name, value) in changes {
             match places.entry(name) {
-                Entry::Occupied(place) => members[*place.get()].value = Piece::New(value),
+                Entry::Occupied(place) => members[*place.get()].value = JsonText::New(value),
                 Entry::Vacant(place) => {
-                    members.push(Member { name: Piece::New(quote(place.key())), value: Piece::New(value) });
+                    members.push(Member { name: JsonText::New(quote(place.key())), value: JsonText::New(value) });
                     place.insert(members.len() - 1);
                 }
             }
@@ -125,8 +125,8 @@ impl Object {
     pub fn offset(&self, name: &str) -> Option<usize> {
         let member = self.members.iter().find(|member| name_of(self.read(&member.name)) == name)?;
         match &member.value {
-            Piece::Read(range) => Some(range.start),
-            Piece::New(_) => None,
+            JsonText::Read(range) => Some(range.start),
+            JsonText::New(_) => None,
         }
     }
 
@@ -135,10 +135,10 @@ impl Object {
         self.members.iter().map(|member| (name_of(self.read(&member.name)), self.read(&member.value)))
     }
 
-    fn read<'a>(&'a self, piece: &'a Piece) -> &'a str {
+    fn read<'a>(&'a self, piece: &'a JsonText) -> &'a str {
         match piece {
-            Piece::Read(range) => &self.text[range.clone()],
-            Piece::New(text) => text,
+            JsonText::Read(range) => &self.text[range.clone()],
+            JsonText::New(text) => text,
         }
     }
 
@@ -210,13 +210,12 @@ pub fn elements(text: &str) -> Vec<&str> {
 /// A number's whole part, towards zero; an exponent is worked out. None if it is not a number, or one of more
 /// digits than a time can have.
 pub fn whole_number(text: &str) -> Option<i64> {
-    const MOST_DIGITS: usize = 40;
+    const MAX_DIGITS: usize = 40;
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let magnitude = mantissa.strip_prefix('-').unwrap_or(mantissa);
     let (whole, fraction) = magnitude.split_once('.').unwrap_or((magnitude, ""));
     let digits = [whole, fraction].concat();
-    let is_number =
-        !whole.is_empty() && digits.len() <= MOST_DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number = !whole.is_empty() && digits.len() <= MAX_DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
     let point = whole.len() as i64 + i64::from(exponent.parse::<i8>().ok().filter(|_| is_number)?);
     let number: i64 = match usize::try_from(point) {
         Err(_) | Ok(0) => 0,
@@ -335,14 +334,14 @@ mod tests {
     }
 
     #[test]
-    fn reads_replies_leniently() {
+    fn reads_responses_leniently() {
         let object = Object::parse_leniently("{\"a\":1,\"a\":2} <!-- -->").ok().unwrap();
         assert_eq!(object.text("a"), Some("2"));
         assert!(Object::parse_leniently("<html>").is_err());
     }
 
     #[test]
-    fn reads_what_is_there_of_a_reply() {
+    fn reads_the_beginning_of_a_response() {
         for (text, last) in [
             ("{\"a\":\"x\",\"b\":\"y\"", Some("b")),
             ("{\"a\":\"x\",\"b\":[1]", Some("b")),

@@ -8,10 +8,10 @@ use crate::member_names::{Meaning, Subject, Unit, meaning};
 const DAY: u64 = 86_400;
 
 /// No access token is issued for longer: a larger number counts milliseconds, if it makes sense so.
-pub const LONGEST: Duration = Duration::from_secs(400 * DAY);
+pub const MAX_LIFETIME: Duration = Duration::from_secs(400 * DAY);
 
 /// Refresh tokens are issued for some years (Intuit: five).
-const LONGEST_OF_A_REFRESH_TOKEN: Duration = Duration::from_secs(10 * 366 * DAY);
+const MAX_REFRESH_TOKEN_LIFETIME: Duration = Duration::from_secs(10 * 366 * DAY);
 
 /// Seconds since 1970, from 2020 to 2039: some server has put a point in time where a lifetime belongs.
 const POINTS_IN_TIME: std::ops::Range<u64> = 1_577_836_800..2_177_452_800;
@@ -24,12 +24,12 @@ pub fn of(subject: Subject, members: &Object) -> Option<Duration> {
 
 /// The same of members whose names have been understood.
 pub fn among<'a>(subject: Subject, members: impl Iterator<Item = (Meaning, &'a str)>) -> Option<Duration> {
-    let told = members.filter_map(|(meaning, value)| match meaning {
+    let lifetimes = members.filter_map(|(meaning, value)| match meaning {
         Meaning::Lifetime(its, unit) if its == subject => Some((unit, read(value, unit, subject)?)),
         _ => None,
     });
     // The first of two that are equal in this.
-    told.min_by_key(|(unit, _)| *unit == Unit::Unstated).map(|(_, lifetime)| lifetime)
+    lifetimes.min_by_key(|(unit, _)| *unit == Unit::Unstated).map(|(_, lifetime)| lifetime)
 }
 
 /// A number, or a string as at least PayPal sends it (golang/oauth2); `"3600s"` as well.
@@ -37,8 +37,8 @@ fn read(value: &str, unit: Unit, subject: Subject) -> Option<Duration> {
     let text = unquote(value);
     let text = text.as_deref().map_or(value, str::trim);
     let longest = match subject {
-        Subject::RefreshToken => LONGEST_OF_A_REFRESH_TOKEN,
-        _ => LONGEST,
+        Subject::RefreshToken => MAX_REFRESH_TOKEN_LIFETIME,
+        _ => MAX_LIFETIME,
     };
     let Some(number) = whole_number(text) else {
         let spelled = humantime::parse_duration(text).ok()?;

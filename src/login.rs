@@ -29,14 +29,14 @@ use crate::failure::{Exit, Failure};
 use crate::journal::Journal;
 use crate::oauth::{AuthorizationRequest, Grant, Mask, Proof, RANDOM_LENGTH, RandomBytes, TokenRequest, read_code};
 use crate::renewal::{MAX_RESPONSE, NotRenewed, Renewal};
-use crate::report::{Ending, Outcome};
+use crate::report::{Outcome, Report};
 use crate::secret::Secret;
 use crate::token_file::{LockedTokenFile, TokenFile};
 use crate::token_set::TokenSet;
 use crate::transport::{Client, Deadlines, Method, Network, ProxyServer, Request, TransportFailure};
 
 /// Logs in, and stores the tokens.
-pub fn run(settings: &LoginSettings, network: Network, console: &Console) -> Result<Ending, Failure> {
+pub fn run(settings: &LoginSettings, network: Network, console: &Console) -> Result<Report, Failure> {
     let login = Login { settings, common: &settings.common, console, journal: console.journal() };
     login.prove()?;
     let proof = Proof::new(random()?, random()?);
@@ -81,7 +81,7 @@ impl Login<'_> {
         })
     }
 
-    fn exchange(&self, network: Network, code: &Secret, proof: &Proof) -> Result<Ending, Failure> {
+    fn exchange(&self, network: Network, code: &Secret, proof: &Proof) -> Result<Report, Failure> {
         let locked = self.lock()?;
         let stored = locked.read_for_login()?;
         let draft = locked.draft(&stored, MAX_RESPONSE)?;
@@ -95,7 +95,7 @@ impl Login<'_> {
             .as_ref()
             .and_then(ProxyServer::password)
             .into_iter()
-            .for_each(|password| request.conceal(password));
+            .for_each(|password| request.add_to_mask(password));
         let mut client = Client::new(network, self.journal);
         let renewal = Renewal {
             settings: self.common,
@@ -114,7 +114,7 @@ impl Login<'_> {
         match response.refresh_token {
             Some(_) => {
                 let outcome = Outcome::LoggedIn { lifetime: response.expires_in };
-                Ok(Ending { outcome, stored, published: Vec::new(), planned: Vec::new() })
+                Ok(Report { outcome, stored, published: Vec::new(), planned: Vec::new() })
             }
             None => Err(self.without_refresh_token(&stored)),
         }
@@ -155,7 +155,7 @@ impl Login<'_> {
 
     /// The default account, as members of the token file; else why not.
     fn account(&self, client: &mut Client, stored: &TokenSet) -> Result<account::Members, String> {
-        let uri = self.common.endpoint.userinfo().ok_or("its address is not a URL")?;
+        let uri = self.common.endpoint.userinfo().ok_or("it has no address next to the token endpoint")?;
         let authorization = stored.access_token().map(|token| token.with_prefix("Bearer "));
         let now = Instant::now();
         let deadlines = Deadlines { send_by: now + self.common.timeout, respond_by: now + self.common.timeout };
@@ -182,10 +182,10 @@ impl Login<'_> {
         let subject = self.common.token_file.display().to_string();
         let mut what = "the access token is stored, but the server issued no refresh token".to_owned();
         if stored.has_refresh_token() {
-            what += "; the one that the file had stays";
+            what += "; the old one was kept";
         }
         Failure::new(Exit::Protocol, subject, what)
-            .hint("a server issues one for the scope for it (--scope: extended at Docusign, offline_access elsewhere), and to an app whose type and grants allow it")
+            .hint("request the scope for one (--scope: extended at Docusign, offline_access elsewhere), and check that the server issues one to this app")
             .hint("then run the login again")
     }
 }

@@ -55,7 +55,7 @@ use cli::Command;
 use config::{Arguments, Settings};
 use console::Console;
 use failure::Failure;
-use report::Ending;
+use report::Report;
 
 const VERSION: &str = concat!("docusign-refresh ", env!("CARGO_PKG_VERSION"), "\n");
 
@@ -64,7 +64,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            console::tell_failure(&failure);
+            console::show_failure(&failure);
             ExitCode::from(failure.exit as u8)
         }
     }
@@ -81,24 +81,24 @@ fn run() -> Result<(), Failure> {
 
 fn login(arguments: Arguments) -> Result<(), Failure> {
     let verbosity = arguments.verbosity.unwrap_or_default();
-    let (settings, network) = config::settle_login(arguments)?;
+    let (settings, network) = config::login_settings(arguments)?;
     let console = Console::new(verbosity, &settings.common.token_file);
-    let ending = login::run(&settings, network, &console)?;
-    tell(&ending, &settings.common, &console)
+    let report = login::run(&settings, network, &console)?;
+    finish(&report, &settings.common, &console)
 }
 
 fn refresh(arguments: Arguments) -> Result<(), Failure> {
     os::random::require()?;
     let verbosity = arguments.verbosity.unwrap_or_default();
-    let (settings, network, publications) = config::settle(arguments)?;
+    let (settings, network, publications) = config::refresh_settings(arguments)?;
     let console = Console::new(verbosity, &settings.token_file);
-    let ending = cycle::run(&settings, network, publications, &console)?;
-    tell(&ending, &settings, &console)
+    let report = cycle::run(&settings, network, publications, &console)?;
+    finish(&report, &settings, &console)
 }
 
-fn tell(ending: &Ending, settings: &Settings, console: &Console) -> Result<(), Failure> {
-    console.tell(ending);
+fn finish(report: &Report, settings: &Settings, console: &Console) -> Result<(), Failure> {
+    console.show_outcome(report);
     let Some(what) = settings.print else { return Ok(()) };
-    console::print(&report::printed(what, ending, settings, SystemTime::now()))
+    console::print(&report::printed(what, report, settings, SystemTime::now()))
         .map_err(|failure| failure.hint("the token file is safe; run again with --min-ttl to print what it holds"))
 }

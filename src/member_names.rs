@@ -48,13 +48,13 @@ pub enum Unit {
 }
 
 /// No name known here is longer.
-const LONGEST: usize = 48;
+const MAX_LENGTH: usize = 48;
 
 /// A name without the marks between its words, in lower case. None if it can't be one of those known here,
 /// which have no digits: a large file is passed through quickly.
 pub fn plain(name: &str) -> Option<String> {
     let is_fit = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-' | b'.' | b' ' | b'2');
-    if name.len() > LONGEST || !name.bytes().all(is_fit) {
+    if name.len() > MAX_LENGTH || !name.bytes().all(is_fit) {
         return None;
     }
     Some(name.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect())

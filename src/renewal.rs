@@ -50,7 +50,7 @@ impl Renewal<'_> {
             deadline: self.deadline,
             journal,
         };
-        let Refreshed { response, reception } = match exchange.run(client) {
+        let Refreshed { response, summary } = match exchange.run(client) {
             Ok(refreshed) => refreshed,
             Err(unsuccessful) => {
                 if let Some(response) = unsuccessful.response_to_keep() {
@@ -66,7 +66,7 @@ impl Renewal<'_> {
         if commit.is_ok() {
             client.release_signals();
         }
-        journal.step(format_args!("{reception}"));
+        journal.step(format_args!("{summary}"));
         let commit = commit.map_err(NotRenewed::NotStored)?;
         journal.step(format_args!("committed"));
         commit.warnings.iter().for_each(|warning| console.warn(warning));

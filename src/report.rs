@@ -9,7 +9,7 @@ use crate::terminal::escape_control;
 use crate::token_set::TokenSet;
 
 /// A run that ended well: exit code 0.
-pub struct Ending {
+pub struct Report {
     pub outcome: Outcome,
     /// What the token file holds now.
     pub stored: TokenSet,
@@ -59,7 +59,7 @@ impl fmt::Display for Outcome {
                 f.write_str(if *is_rotated {
                     "; the refresh token was rotated"
                 } else {
-                    "; the refresh token stays the same"
+                    "; the refresh token is unchanged"
                 })
             }
             Self::LoggedIn { lifetime } => write!(f, "logged in; {}", Validity(*lifetime)),
@@ -68,19 +68,19 @@ impl fmt::Display for Outcome {
             }
             Self::AnotherRun => f.write_str("another run has just refreshed it; it holds fresh tokens"),
             Self::DryRun { request } => {
-                f.write_str("a dry run; everything is in place, and this would be sent:")?;
+                f.write_str("dry run: ready; would send:")?;
                 request.iter().try_for_each(|line| write!(f, "\n  {line}"))
             }
         }
     }
 }
 
-impl fmt::Display for Ending {
+impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.outcome)?;
         self.published.iter().try_for_each(|publication| write!(f, "; {publication}"))?;
         if !self.planned.is_empty() {
-            f.write_str("\nand then, where it differs, the access token would be published:")?;
+            f.write_str("\nwould then publish the access token, where it differs:")?;
         }
         self.planned.iter().try_for_each(|line| write!(f, "\n  {line}"))
     }
@@ -127,12 +127,12 @@ fn rounded(duration: Duration) -> humantime::FormattedDuration {
 
 /// What `--print` asked for. A dry run has no tokens to give, only its status.
 #[expect(clippy::disallowed_methods, reason = "--print is the user's wish to see them")]
-pub fn printed(what: Print, ending: &Ending, settings: &Settings, now: SystemTime) -> String {
-    let Ending { outcome, stored, .. } = ending;
+pub fn printed(what: Print, report: &Report, settings: &Settings, now: SystemTime) -> String {
+    let Report { outcome, stored, .. } = report;
     let access_token = stored.access_token().map_or("", |token| token.expose());
     let refresh_token = stored.refresh_token().expose();
     match (what, outcome) {
-        (Print::Status, _) => status(ending, settings, now),
+        (Print::Status, _) => status(report, settings, now),
         (_, Outcome::DryRun { .. }) => String::new(),
         (Print::AccessToken, _) => format!("{access_token}\n"),
         (Print::RefreshToken, _) => format!("{refresh_token}\n"),
@@ -143,21 +143,21 @@ pub fn printed(what: Print, ending: &Ending, settings: &Settings, now: SystemTim
 
 /// One JSON object on one line, without secrets. `expires_at` is in epoch seconds, `rotated` is null
 /// unless this run refreshed, `published` is there if it was to publish.
-fn status(ending: &Ending, settings: &Settings, now: SystemTime) -> String {
-    let (outcome, rotated) = match &ending.outcome {
+fn status(report: &Report, settings: &Settings, now: SystemTime) -> String {
+    let (outcome, rotated) = match &report.outcome {
         Outcome::Refreshed { is_rotated, .. } => ("refreshed", is_rotated.to_string()),
         Outcome::LoggedIn { .. } => ("logged-in", "null".to_owned()),
         Outcome::StillFresh { .. } => ("fresh", "null".to_owned()),
         Outcome::AnotherRun => ("another-run", "null".to_owned()),
         Outcome::DryRun { .. } => ("dry-run", "null".to_owned()),
     };
-    let since_epoch = ending.stored.expires_at(now).and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    let since_epoch = report.stored.expires_at(now).and_then(|at| at.duration_since(UNIX_EPOCH).ok());
     let expires_at = since_epoch.map_or("null".to_owned(), |since_epoch| since_epoch.as_secs().to_string());
     let token_file = quote(&settings.token_file.to_string_lossy());
     let endpoint = quote(&settings.endpoint.to_string());
     format!(
         "{{\"outcome\":\"{outcome}\",\"token_file\":{token_file},\"token_endpoint\":{endpoint},\"expires_at\":{expires_at},\"rotated\":{rotated}{}}}\n",
-        published(&ending.published)
+        published(&report.published)
     )
 }
 

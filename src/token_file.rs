@@ -7,7 +7,7 @@
 //!     TOKENS.rescue-N    tokens, or a part of them, that no run touches; N is in epoch seconds
 //!     TOKENS.answer-N    a response in which no tokens could be read; no run touches it
 //!
-//! The calling sequence: `find`, `glance`, `lock`; then `recover` (a dry run: `examine`), `read`, `draft`, and
+//! The calling sequence: `find`, `read_unlocked`, `lock`; then `recover` (a dry run: `examine`), `read`, `draft`, and
 //! after the response `commit` or `keep_response`. A draft that is dropped before is removed.
 //!
 //! The lock is held from before the read that decides until the commit has ended. It blocks other runs
@@ -104,7 +104,7 @@ impl TokenFile {
 
     /// What stands here before the wait for the lock; None where a run is overwriting it in place or
     /// creating it, or just was, or died at it.
-    pub fn glance(&self) -> Result<Option<TokenSet>, Failure> {
+    pub fn read_unlocked(&self) -> Result<Option<TokenSet>, Failure> {
         match read(&self.path) {
             Err(unread) if unread.is_transient() && (disk::exists(&self.path.draft()) || read(&self.path).is_ok()) => {
                 Ok(None)

@@ -131,9 +131,9 @@ impl TokenSet {
 
     /// What is odd about the members, printable: their names, never their values.
     pub fn warnings(&self) -> Vec<String> {
-        const MOST: usize = 5;
-        let names = expiry::not_understood(&self.members).take(MOST).map(|name| terminal::printable(&name));
-        let odd = "looks like an expiry and is not understood; it was left as it is";
+        const MAX_NAMES: usize = 5;
+        let names = expiry::not_understood(&self.members).take(MAX_NAMES).map(|name| terminal::printable(&name));
+        let odd = "looks like an expiry, but was not understood and is left unchanged";
         names.map(|name| format!("the member \"{name}\" {odd}")).collect()
     }
 
@@ -226,11 +226,11 @@ fn merge(stored: &Object, response: &TokenResponse, requested_at: SystemTime) ->
         "refresh_token" => response.refresh_token.is_some(),
         _ => !name.starts_with("error") && !expiry::is_silent(name, value),
     };
-    let replies = response.members.iter().filter(|(name, value)| counts(name, value));
-    let replies = spelling::in_terms_of(stored, replies);
-    let times = expiry::updates(stored, &response.members, &replies, requested_at);
-    let replies = replies.into_iter().map(|(name, value)| (name, value.to_owned()));
-    stored.with(replies.chain(times))
+    let response_members = response.members.iter().filter(|(name, value)| counts(name, value));
+    let response_members = spelling::in_terms_of(stored, response_members);
+    let times = expiry::updates(stored, &response.members, &response_members, requested_at);
+    let response_members = response_members.into_iter().map(|(name, value)| (name, value.to_owned()));
+    stored.with(response_members.chain(times))
 }
 
 #[cfg(test)]
@@ -240,8 +240,8 @@ mod tests {
     use super::*;
     use crate::oauth::{Body, Mask};
 
-    fn merged(stored: &str, reply: &str) -> String {
-        let response = TokenResponse::read(200, Body::Whole(reply.as_bytes()), &Mask::default()).ok().unwrap();
+    fn merged(stored: &str, response: &str) -> String {
+        let response = TokenResponse::read(200, Body::Whole(response.as_bytes()), &Mask::default()).ok().unwrap();
         let stored = Object::parse(&stored.into()).ok().unwrap();
         let merged = merge(&stored, &response, UNIX_EPOCH + Duration::from_secs(1_700_000_000));
         merged.write(&Layout::of("{\"one line\":1}")).replace("\n  ", "").replace('\n', "")
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn the_merge_rule() {
-        for (why, stored, reply, wanted) in [
+        for (why, stored, response, wanted) in [
             (
                 "rotated",
                 r#"{"refresh_token":"r","access_token":"a"}"#,
@@ -359,7 +359,7 @@ mod tests {
                 r#"{"refresh_token": "r","access_token": "A+ b","expires_in": 100,"expires_at": 1700000100}"#,
             ),
         ] {
-            assert_eq!(merged(stored, reply), wanted, "{why}");
+            assert_eq!(merged(stored, response), wanted, "{why}");
         }
     }
 
@@ -381,8 +381,8 @@ mod tests {
     /// which is 2023-11-14T22:13:20Z, for a token of 100 seconds, if the response does not say otherwise.
     #[test]
     fn what_belongs_together_stays_together() {
-        const REPLY: &str = r#"{"access_token":"A","refresh_token":"R","expires_in":100}"#;
-        for (why, stored, reply, wanted) in [
+        const RESPONSE: &str = r#"{"access_token":"A","refresh_token":"R","expires_in":100}"#;
+        for (why, stored, response, wanted) in [
             (
                 "google-auth",
                 r#"{"token":"a","refresh_token":"r","scopes":["x"],"expiry":"2020-01-01T00:00:00.123456Z"}"#,
@@ -392,61 +392,61 @@ mod tests {
             (
                 "oauth2client",
                 r#"{"access_token":"a","refresh_token":"r","token_expiry":"2020-01-01T00:00:00Z","invalid":false}"#,
-                REPLY,
+                RESPONSE,
                 r#"{"access_token": "A","refresh_token": "R","token_expiry": "2023-11-14T22:15:00Z","invalid": false,"expires_in": 100}"#,
             ),
             (
                 "both names of one token",
                 r#"{"token":"a","access_token":"a","refresh_token":"r","expires_at":1}"#,
-                REPLY,
+                RESPONSE,
                 r#"{"token": "A","access_token": "A","refresh_token": "R","expires_at": 1700000100,"expires_in": 100}"#,
             ),
             (
                 "another token than the access token",
                 r#"{"token":"x","access_token":"a","refresh_token":"r","expires_at":1}"#,
-                REPLY,
+                RESPONSE,
                 r#"{"token": "x","access_token": "A","refresh_token": "R","expires_at": 1700000100,"expires_in": 100}"#,
             ),
             (
                 "not a token at all",
                 r#"{"token":{"x":1},"refresh_token":"r","expires_at":1}"#,
-                REPLY,
+                RESPONSE,
                 r#"{"token": {"x":1},"refresh_token": "R","expires_at": 1700000100,"access_token": "A","expires_in": 100}"#,
             ),
             (
                 "AWS SSO",
                 r#"{"accessToken":"a","expiresAt":"2020-01-01T00:00:00Z","refreshToken":"r","registrationExpiresAt":"2020-01-01T00:00:00Z"}"#,
-                REPLY,
+                RESPONSE,
                 r#"{"accessToken": "A","expiresAt": "2023-11-14T22:15:00Z","refreshToken": "R","registrationExpiresAt": "2020-01-01T00:00:00Z","expires_in": 100}"#,
             ),
             (
                 "Twurple",
                 r#"{"accessToken":"a","refreshToken":"r","expiresIn":7,"obtainmentTimestamp":1600000000000}"#,
-                REPLY,
+                RESPONSE,
                 r#"{"accessToken": "A","refreshToken": "R","expiresIn": 100,"obtainmentTimestamp": 1700000000000,"expires_at": 1700000100}"#,
             ),
             (
                 "Google's PHP library",
                 r#"{"access_token":"a","expires_in":3599,"refresh_token":"r","created":1600000000}"#,
-                REPLY,
+                RESPONSE,
                 r#"{"access_token": "A","expires_in": 100,"refresh_token": "R","created": 1700000000,"expires_at": 1700000100}"#,
             ),
             (
                 "the same once more",
                 r#"{"access_token":"a","expires_in":100,"refresh_token":"r","created":1600000000,"expires_at":1600000100}"#,
-                REPLY,
+                RESPONSE,
                 r#"{"access_token": "A","expires_in": 100,"refresh_token": "R","created": 1700000000,"expires_at": 1700000100}"#,
             ),
             (
                 "when the record was created",
                 r#"{"access_token":"a","expires_in":100,"refresh_token":"r","created_at":1500000000,"expires_at":1600000100}"#,
-                REPLY,
+                RESPONSE,
                 r#"{"access_token": "A","expires_in": 100,"refresh_token": "R","created_at": 1500000000,"expires_at": 1700000100}"#,
             ),
             (
                 "ortie, and Docusign's Postman collection",
                 r#"{"refresh_token":"r","issued_at":1600000000,"received_at":"2020-01-01T00:00:00.000Z","expires_at":1}"#,
-                REPLY,
+                RESPONSE,
                 r#"{"refresh_token": "R","issued_at": 1700000000,"received_at": "2023-11-14T22:13:20.000Z","expires_at": 1700000100,"access_token": "A","expires_in": 100}"#,
             ),
             (
@@ -458,7 +458,7 @@ mod tests {
             (
                 "ASP.NET",
                 r#"{"refresh_token":"r",".issued":"Sun, 13 Sep 2020 12:26:40 GMT",".expires":"Sun, 13 Sep 2020 12:26:40 GMT"}"#,
-                REPLY,
+                RESPONSE,
                 r#"{"refresh_token": "R",".issued": "Tue, 14 Nov 2023 22:13:20 GMT",".expires": "Tue, 14 Nov 2023 22:15:00 GMT","access_token": "A","expires_in": 100}"#,
             ),
             (
@@ -488,7 +488,7 @@ mod tests {
             (
                 "of the refresh token nothing was told",
                 r#"{"refresh_token":"r","refresh_token_expires_at":1600000000,"expires_at":1}"#,
-                REPLY,
+                RESPONSE,
                 r#"{"refresh_token": "R","refresh_token_expires_at": 1600000000,"expires_at": 1700000100,"access_token": "A","expires_in": 100}"#,
             ),
             (
@@ -506,7 +506,7 @@ mod tests {
             (
                 "and neither is one that is stored",
                 r#"{"refresh_token":"r","expires_at":null}"#,
-                REPLY,
+                RESPONSE,
                 r#"{"refresh_token": "R","expires_at": 1700000100,"access_token": "A","expires_in": 100}"#,
             ),
             (
@@ -536,17 +536,17 @@ mod tests {
             (
                 "an exponent, a fraction and .NET",
                 r#"{"refresh_token":"r","expires_at":1.6E9,"expires":"1600000000.5","expiry":"\/Date(1600000000000)\/"}"#,
-                REPLY,
+                RESPONSE,
                 r#"{"refresh_token": "R","expires_at": 1.7000001E9,"expires": "1700000100.0","expiry": "\/Date(1700000100000)\/","access_token": "A","expires_in": 100}"#,
             ),
             (
                 "what is not understood is not written",
                 r#"{"refresh_token":"r","expires":"soon","sessionExpiresAt":1600000000,"expires_at":"1"}"#,
-                REPLY,
+                RESPONSE,
                 r#"{"refresh_token": "R","expires": "soon","sessionExpiresAt": 1600000000,"expires_at": "1700000100","access_token": "A","expires_in": 100}"#,
             ),
         ] {
-            assert_eq!(merged(stored, reply), wanted, "{why}");
+            assert_eq!(merged(stored, response), wanted, "{why}");
         }
     }
 

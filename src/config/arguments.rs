@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::secret_name::SecretName;
 use crate::endpoint::{AuthorizationEndpoint, Environment, RedirectUri, TokenEndpoint};
 use crate::exchange::Replay;
-use crate::failure::{Misfit, choose};
+use crate::failure::{InvalidValue, choose};
 use crate::oauth::GRANT_FIELDS;
 use crate::secret::Secret;
 
@@ -109,7 +109,7 @@ impl AuthMethod {
         ("none", Self::None),
     ];
 
-    pub fn parse(text: &str) -> Result<Self, Misfit> {
+    pub fn parse(text: &str) -> Result<Self, InvalidValue> {
         choose(text, &Self::NAMES)
     }
 
@@ -119,7 +119,7 @@ impl AuthMethod {
 }
 
 impl Print {
-    pub fn parse(text: &str) -> Result<Self, Misfit> {
+    pub fn parse(text: &str) -> Result<Self, InvalidValue> {
         let choices = [
             ("access-token", Self::AccessToken),
             ("refresh-token", Self::RefreshToken),
@@ -132,39 +132,42 @@ impl Print {
 }
 
 impl AccessTokenFormat {
-    pub fn parse(text: &str) -> Result<Self, Misfit> {
+    pub fn parse(text: &str) -> Result<Self, InvalidValue> {
         choose(text, &[("token", Self::Token), ("header", Self::Header), ("env", Self::Env)])
     }
 }
 
 /// A value that is taken as it is.
-pub fn parse_text(text: &str) -> Result<String, Misfit> {
+pub fn parse_text(text: &str) -> Result<String, InvalidValue> {
     Ok(text.to_owned())
 }
 
 /// `90s`, `10m`, `8h`, `1h 30m`; a bare number is seconds, as for timeout(1).
-pub fn parse_duration(text: &str) -> Result<Duration, Misfit> {
+pub fn parse_duration(text: &str) -> Result<Duration, InvalidValue> {
     /// Nobody means more, and clocks would overflow.
     const MAX: Duration = Duration::from_secs(100 * 366 * 86_400);
     let duration = text.parse().ok().map(Duration::from_secs).or_else(|| humantime::parse_duration(text).ok());
-    duration.filter(|&duration| duration <= MAX).ok_or(Misfit::usage("not a duration", "write it as 90s, 10m or 8h"))
+    duration
+        .filter(|&duration| duration <= MAX)
+        .ok_or(InvalidValue::usage("not a duration", "write it as 90s, 10m or 8h"))
 }
 
 /// A duration that leaves time for something.
-pub fn parse_timeout(text: &str) -> Result<Duration, Misfit> {
+pub fn parse_timeout(text: &str) -> Result<Duration, InvalidValue> {
     match parse_duration(text)? {
-        Duration::ZERO => Err(Misfit::usage("must be greater than zero", "write it as 30s or 2m")),
+        Duration::ZERO => Err(InvalidValue::usage("must be greater than zero", "write it as 30s or 2m")),
         timeout => Ok(timeout),
     }
 }
 
 /// A form field, `NAME=VALUE`, that is not one of the grant's own.
-pub fn parse_parameter(text: &str) -> Result<(String, String), Misfit> {
+pub fn parse_parameter(text: &str) -> Result<(String, String), InvalidValue> {
     match text.split_once('=') {
-        None | Some(("", _)) => Err(Misfit::usage("not NAME=VALUE", "write it as scope=signature")),
-        Some((name, _)) if GRANT_FIELDS.contains(&name) => {
-            Err(Misfit::usage(&format!("{name} is a field of the grant itself"), "leave it out: the program sends it"))
-        }
+        None | Some(("", _)) => Err(InvalidValue::usage("not NAME=VALUE", "write it as scope=signature")),
+        Some((name, _)) if GRANT_FIELDS.contains(&name) => Err(InvalidValue::usage(
+            &format!("{name} is a field of the grant itself"),
+            "leave it out: the program sends it",
+        )),
         Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
     }
 }

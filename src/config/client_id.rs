@@ -1,10 +1,10 @@
 //! The client id, as it comes out of files, `echo` and base64: what can't be in one is refused, and what hardly
 //! belongs to one is told.
 
-use crate::failure::Misfit;
+use crate::failure::InvalidValue;
 
 /// RFC 6749, appendix A.1: a client id is printable.
-pub fn parse(text: &str) -> Result<String, Misfit> {
+pub fn parse(text: &str) -> Result<String, InvalidValue> {
     let is_unprintable = |c: &char| c.is_control() || *c == '\u{FEFF}';
     let Some(unprintable) = text.chars().find(is_unprintable) else { return Ok(text.to_owned()) };
     let what = match unprintable {
@@ -15,18 +15,18 @@ pub fn parse(text: &str) -> Result<String, Misfit> {
     };
     let place = if text.ends_with(unprintable) { "ends with" } else { "contains" };
     let hint = "a client id is printable (RFC 6749, A.1); echo and base64 add a newline where printf %s adds none";
-    Err(Misfit::usage(&format!("the client id {place} {what}"), hint))
+    Err(InvalidValue::usage(&format!("the client id {place} {what}"), hint))
 }
 
 /// What was hardly meant, though a server may know the client by it.
 pub fn oddity(text: &str) -> Option<&'static str> {
     let is_quote = |c: char| matches!(c, '"' | '\'' | '`' | '\u{2018}'..='\u{201F}');
     if text.ends_with(char::is_whitespace) {
-        Some("ends with a blank")
+        Some("ends with white space")
     } else if text.starts_with(char::is_whitespace) {
-        Some("begins with a blank")
+        Some("begins with white space")
     } else if text.starts_with(is_quote) && text.ends_with(is_quote) && text.chars().count() > 1 {
-        Some("stands in quotes")
+        Some("is in quotes")
     } else if text.starts_with(is_quote) || text.ends_with(is_quote) {
         Some("begins or ends with a quote")
     } else {
@@ -54,12 +54,12 @@ mod tests {
             ("id", None),
             ("a b", None),
             ("it's", None),
-            ("id ", Some("ends with a blank")),
-            ("id\u{A0}", Some("ends with a blank")),
-            (" id", Some("begins with a blank")),
-            ("\"id\"", Some("stands in quotes")),
-            ("'id'", Some("stands in quotes")),
-            ("\u{201C}id\u{201D}", Some("stands in quotes")),
+            ("id ", Some("ends with white space")),
+            ("id\u{A0}", Some("ends with white space")),
+            (" id", Some("begins with white space")),
+            ("\"id\"", Some("is in quotes")),
+            ("'id'", Some("is in quotes")),
+            ("\u{201C}id\u{201D}", Some("is in quotes")),
             ("id\"", Some("begins or ends with a quote")),
         ] {
             assert_eq!(oddity(text), wanted, "{text:?}");

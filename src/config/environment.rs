@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 
-use crate::failure::{Failure, Misfit};
+use crate::failure::{Failure, InvalidValue};
 
 pub fn variable(name: &str) -> Option<OsString> {
     env::var_os(name).filter(|value| !value.is_empty())
@@ -13,7 +13,7 @@ pub fn variable(name: &str) -> Option<OsString> {
 pub fn option_or_variable<T>(
     option: Option<T>,
     name: &str,
-    parse: fn(&str) -> Result<T, Misfit>,
+    parse: fn(&str) -> Result<T, InvalidValue>,
 ) -> Result<Option<T>, Failure> {
     match (option, variable(name)) {
         (Some(value), _) => Ok(Some(value)),
@@ -23,8 +23,8 @@ pub fn option_or_variable<T>(
 }
 
 /// Reads a value of the option or variable `subject`.
-pub fn read_value<T>(subject: &str, value: &OsStr, parse: fn(&str) -> Result<T, Misfit>) -> Result<T, Failure> {
-    parse(&read_text(subject, value)?).map_err(|misfit| misfit.of(subject))
+pub fn read_value<T>(subject: &str, value: &OsStr, parse: fn(&str) -> Result<T, InvalidValue>) -> Result<T, Failure> {
+    parse(&read_text(subject, value)?).map_err(|invalid| invalid.of(subject))
 }
 
 pub fn read_text(subject: &str, value: &OsStr) -> Result<String, Failure> {

@@ -1,7 +1,7 @@
 //! Header fields of the user's own, for gateways and firewalls in front of a token endpoint. Arguments are public, so
 //! no secret goes into one; and what the program itself says of its request stays its own.
 
-use crate::failure::Misfit;
+use crate::failure::InvalidValue;
 
 /// Fields that hold secrets (RFC 9110, section 11; RFC 6265), in lower case.
 const SECRET: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
@@ -26,27 +26,27 @@ const OWN: [&str; 15] = [
 ];
 
 /// Reads `NAME: VALUE` (RFC 9110, section 5).
-pub fn parse(text: &str) -> Result<(String, String), Misfit> {
+pub fn parse(text: &str) -> Result<(String, String), InvalidValue> {
     const FORM: &str = "write it as 'X-Tenant: example'";
-    let Some((name, value)) = text.split_once(':') else { return Err(Misfit::usage("not NAME: VALUE", FORM)) };
+    let Some((name, value)) = text.split_once(':') else { return Err(InvalidValue::usage("not NAME: VALUE", FORM)) };
     let value = value.trim_matches([' ', '\t']);
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || !name.bytes().all(is_name) {
-        return Err(Misfit::usage("not a header field's name before the colon", FORM));
+        return Err(InvalidValue::usage("not a header field's name before the colon", FORM));
     }
     if value.is_empty() {
-        return Err(Misfit::usage("no value after the colon", FORM));
+        return Err(InvalidValue::usage("no value after the colon", FORM));
     }
     if !value.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) {
-        return Err(Misfit::usage("a header field's value is printable ASCII on one line", FORM));
+        return Err(InvalidValue::usage("a header field's value is printable ASCII on one line", FORM));
     }
     let lower = name.to_ascii_lowercase();
     if SECRET.contains(&lower.as_str()) {
         let hint = "the program authenticates by --client-secret-file and --client-auth, and to a proxy by its URL";
-        return Err(Misfit::usage(&format!("{name} holds a secret, but arguments are public"), hint));
+        return Err(InvalidValue::usage(&format!("{name} holds a secret, but arguments are public"), hint));
     }
     if OWN.contains(&lower.as_str()) {
-        return Err(Misfit::usage(&format!("{name} is the program's own"), "leave it out: the program sets it"));
+        return Err(InvalidValue::usage(&format!("{name} is the program's own"), "leave it out: the program sets it"));
     }
     Ok((name.to_owned(), value.to_owned()))
 }

@@ -84,7 +84,7 @@ fn read_account(account: &Path, name: &str, is_sound: impl Fn(&str) -> bool) -> 
     let text = fs::read_to_string(account.join(name))?;
     match text.trim() {
         text if is_sound(text) => Ok(text.to_owned()),
-        _ => Err(io::Error::other("it does not hold one")),
+        _ => Err(io::Error::other("its content is not valid")),
     }
 }
 

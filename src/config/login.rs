@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::arguments::{Arguments, LoginArguments, Userinfo};
 use super::environment::variable;
-use super::refresh::settle;
+use super::refresh::refresh_settings;
 use super::settings::Settings;
 use crate::endpoint::{AuthorizationEndpoint, RedirectUri, TokenEndpoint};
 use crate::failure::Failure;
@@ -25,12 +25,12 @@ pub struct LoginSettings {
 }
 
 /// Settles what was typed and what this process was started with.
-pub fn settle_login(mut typed: Arguments) -> Result<(LoginSettings, Network), Failure> {
-    refuse_secret_from_input(typed.client_secret_file.as_deref())?;
-    refuse_own_fields(&typed.params)?;
-    let LoginArguments { authorization_endpoint, redirect_uri, scope, userinfo } = std::mem::take(&mut typed.login);
+pub fn login_settings(mut arguments: Arguments) -> Result<(LoginSettings, Network), Failure> {
+    refuse_secret_from_input(arguments.client_secret_file.as_deref())?;
+    refuse_own_fields(&arguments.params)?;
+    let LoginArguments { authorization_endpoint, redirect_uri, scope, userinfo } = std::mem::take(&mut arguments.login);
     // Whatever is published is so by the next refresh.
-    let (common, network, _) = settle(typed)?;
+    let (common, network, _) = refresh_settings(arguments)?;
     let settings = LoginSettings {
         authorization_endpoint: choose_endpoint(authorization_endpoint, &common.endpoint)?,
         redirect_uri: redirect_uri.unwrap_or_default(),
@@ -49,16 +49,16 @@ fn choose_endpoint(
     const OPTION: &str = "--authorization-endpoint";
     match (given, token_endpoint.docusign()) {
         (Some(given), None) => Ok(given),
-        (None, Some(environment)) => Ok(AuthorizationEndpoint::of_environment(environment)),
+        (None, Some(environment)) => Ok(AuthorizationEndpoint::for_environment(environment)),
         (Some(_), Some(_)) => Err(Failure::usage(
             OPTION,
-            "given for Docusign, where it is known",
-            "leave it out, or give the --token-endpoint of the other server, too",
+            "not allowed for Docusign, whose endpoint is known",
+            "leave it out, or also give the other server's --token-endpoint",
         )),
         (None, None) => Err(Failure::usage(
             OPTION,
             "required for a server other than Docusign",
-            "give the URL at which a human logs in, which is in the server's documentation",
+            "give the URL where users log in: see the server's documentation",
         )),
     }
 }
@@ -71,14 +71,14 @@ fn refuse_secret_from_input(option: Option<&Path>) -> Result<(), Failure> {
         (None, Some(path)) if is_input(Path::new(&path)) => FILE,
         _ => return Ok(()),
     };
-    let what = "a login reads the redirected address from standard input, and so not the client secret";
+    let what = "a login reads the address from standard input, so the client secret cannot come from there";
     Err(Failure::usage(subject, what, "put the secret in a file, or in DOCUSIGN_CLIENT_SECRET"))
 }
 
 fn refuse_own_fields(parameters: &[(String, String)]) -> Result<(), Failure> {
     match parameters.iter().find(|(name, _)| FIELDS.contains(&name.as_str())) {
         Some((name, _)) if name == "scope" => {
-            Err(Failure::usage("--param", "scope has an option of its own here", "give it with --scope"))
+            Err(Failure::usage("--param", "a login has its own option for the scope", "use --scope"))
         }
         Some((name, _)) => {
             let what = format!("{name} is a field of the login itself");

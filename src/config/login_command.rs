@@ -14,13 +14,13 @@ impl Settings {
         let mut hints = vec![format!("to log in again, run: {}", self.login_command())];
         if self.endpoint.docusign().is_none() {
             hints.push(
-                "the server's documentation says what AUTHORIZATION_ENDPOINT and SCOPE are; a refresh token often takes the scope offline_access"
+                "AUTHORIZATION_ENDPOINT and SCOPE are in the server's documentation; a refresh token often requires the scope offline_access"
                     .to_owned(),
             );
         }
         if self.client.secret().is_some() && !self.login.has("--client-secret-file") {
             hints.push(
-                "the login needs the client secret, too: set DOCUSIGN_CLIENT_SECRET, or add --client-secret-file FILE"
+                "the login also needs the client secret: set DOCUSIGN_CLIENT_SECRET, or add --client-secret-file FILE"
                     .to_owned(),
             );
         }

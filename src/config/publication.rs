@@ -36,11 +36,11 @@ pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// The places that options and variables name. One that this run reads is refused: it would be overwritten.
-pub fn publications(typed: &mut Arguments) -> Result<Publications, Failure> {
+pub fn publications(arguments: &mut Arguments) -> Result<Publications, Failure> {
     let format =
-        option_or_variable(typed.access_token_format, "DOCUSIGN_ACCESS_TOKEN_FORMAT", AccessTokenFormat::parse)?;
-    let path = typed.access_token_file.take().or_else(|| variable("DOCUSIGN_ACCESS_TOKEN_FILE").map(PathBuf::from));
-    if path.is_none() && typed.access_token_format.is_some() {
+        option_or_variable(arguments.access_token_format, "DOCUSIGN_ACCESS_TOKEN_FORMAT", AccessTokenFormat::parse)?;
+    let path = arguments.access_token_file.take().or_else(|| variable("DOCUSIGN_ACCESS_TOKEN_FILE").map(PathBuf::from));
+    if path.is_none() && arguments.access_token_format.is_some() {
         let hint = "give --access-token-file FILE as well";
         return Err(Failure::usage("--access-token-format", "given without --access-token-file", hint));
     }
@@ -49,9 +49,9 @@ pub fn publications(typed: &mut Arguments) -> Result<Publications, Failure> {
             let hint = "name a file; --print access-token writes to standard output";
             return Err(Failure::usage("--access-token-file", "standard output is not a file", hint));
         }
-        refuse_input(path, typed)?;
+        refuse_input(path, arguments)?;
     }
-    let secret = option_or_variable(typed.publish_secret.take(), "DOCUSIGN_PUBLISH_SECRET", SecretName::parse)?;
+    let secret = option_or_variable(arguments.publish_secret.take(), "DOCUSIGN_PUBLISH_SECRET", SecretName::parse)?;
     #[cfg(not(target_os = "linux"))]
     if secret.is_some() {
         return Err(only_on_linux());
@@ -69,13 +69,13 @@ fn only_on_linux() -> Failure {
 }
 
 /// Otherwise the access token file or its draft could overwrite the client secret, say.
-fn refuse_input(path: &Path, typed: &Arguments) -> Result<(), Failure> {
+fn refuse_input(path: &Path, arguments: &Arguments) -> Result<(), Failure> {
     let named = |option: &Option<PathBuf>, name: &str| option.clone().or_else(|| variable(name).map(PathBuf::from));
     let inputs = [
-        named(&typed.client_secret_file, "DOCUSIGN_CLIENT_SECRET_FILE"),
-        named(&typed.ca_file, "SSL_CERT_FILE"),
-        typed.client_cert.clone(),
-        typed.client_key.clone(),
+        named(&arguments.client_secret_file, "DOCUSIGN_CLIENT_SECRET_FILE"),
+        named(&arguments.ca_file, "SSL_CERT_FILE"),
+        arguments.client_cert.clone(),
+        arguments.client_key.clone(),
         variable("CREDENTIALS_DIRECTORY").map(|directory| Path::new(&directory).join("docusign-client-secret")),
     ];
     let file = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());

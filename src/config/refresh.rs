@@ -18,40 +18,40 @@ use crate::transport::{Network, ProxyServer};
 
 /// Settles what was typed and what this process was started with. The network part is for the
 /// HTTP client alone, and the last for the publisher.
-pub fn settle(mut typed: Arguments) -> Result<(Settings, Network, Publications), Failure> {
-    let publications = publications(&mut typed)?;
-    let endpoint = endpoint(typed.environment, typed.token_endpoint)?;
-    let min_ttl = option_or_variable(typed.min_ttl, "DOCUSIGN_MIN_TTL", parse_duration)?;
-    let timeout = option_or_variable(typed.timeout, "DOCUSIGN_TIMEOUT", parse_timeout)?;
-    let method = option_or_variable(typed.client_auth, "DOCUSIGN_CLIENT_AUTH", AuthMethod::parse)?;
-    let id = option_or_variable(typed.client_id, "DOCUSIGN_CLIENT_ID", client_id::parse)?;
+pub fn refresh_settings(mut arguments: Arguments) -> Result<(Settings, Network, Publications), Failure> {
+    let publications = publications(&mut arguments)?;
+    let endpoint = endpoint(arguments.environment, arguments.token_endpoint)?;
+    let min_ttl = option_or_variable(arguments.min_ttl, "DOCUSIGN_MIN_TTL", parse_duration)?;
+    let timeout = option_or_variable(arguments.timeout, "DOCUSIGN_TIMEOUT", parse_timeout)?;
+    let method = option_or_variable(arguments.client_auth, "DOCUSIGN_CLIENT_AUTH", AuthMethod::parse)?;
+    let id = option_or_variable(arguments.client_id, "DOCUSIGN_CLIENT_ID", client_id::parse)?;
     let id = id.ok_or_else(missing_client_id)?;
-    let secret = client_secret(typed.client_secret_file)?;
+    let secret = client_secret(arguments.client_secret_file)?;
     let secret_file = secret.as_ref().and_then(|secret| secret.file.clone());
     let files = [
         ("--client-secret-file", secret_file),
-        ("--ca-file", typed.ca_file.clone()),
-        ("--client-cert", typed.client_cert.clone()),
-        ("--client-key", typed.client_key.clone()),
+        ("--ca-file", arguments.ca_file.clone()),
+        ("--client-cert", arguments.client_cert.clone()),
+        ("--client-key", arguments.client_key.clone()),
     ];
     let network = Network {
-        proxy: proxy(typed.proxy, &endpoint)?,
-        roots: pem::roots(typed.ca_file)?,
-        identity: pem::identity(typed.client_cert, typed.client_key)?,
+        proxy: proxy(arguments.proxy, &endpoint)?,
+        roots: pem::roots(arguments.ca_file)?,
+        identity: pem::identity(arguments.client_cert, arguments.client_key)?,
     };
     let settings = Settings {
-        token_file: token_file(typed.token_file),
+        token_file: token_file(arguments.token_file),
         client_oddities: client_oddities(&id, secret.as_ref()),
         client: Client { id, authentication: authentication(method, secret)? },
         endpoint,
-        parameters: typed.params,
+        parameters: arguments.params,
         min_ttl,
-        print: typed.print,
+        print: arguments.print,
         timeout: timeout.unwrap_or(Duration::from_secs(30)),
-        lock_timeout: typed.lock_timeout.unwrap_or(Duration::from_secs(60)),
-        replay: typed.replay.unwrap_or(Replay::Prompt),
-        run: typed.run.unwrap_or(Run::Real),
-        headers: typed.headers,
+        lock_timeout: arguments.lock_timeout.unwrap_or(Duration::from_secs(60)),
+        replay: arguments.replay.unwrap_or(Replay::Prompt),
+        run: arguments.run.unwrap_or(Run::Real),
+        headers: arguments.headers,
         login: LoginCommand::new(method, files),
     };
     Ok((settings, network, publications))
@@ -82,14 +82,14 @@ fn endpoint(environment: Option<Environment>, url: Option<TokenEndpoint>) -> Res
     const HINT: &str = "use only one: --environment selects Docusign's endpoint";
     match (environment, url, variable(NAME), variable(URL)) {
         (Some(_), Some(_), ..) => Err(Failure::usage("--environment and --token-endpoint", "both given", HINT)),
-        (Some(environment), ..) => Ok(TokenEndpoint::of_environment(environment)),
+        (Some(environment), ..) => Ok(TokenEndpoint::for_environment(environment)),
         (_, Some(url), ..) => Ok(url),
         (.., Some(_), Some(_)) => {
             Err(Failure::usage("DOCUSIGN_ENVIRONMENT and DOCUSIGN_TOKEN_ENDPOINT", "both given", HINT))
         }
-        (.., Some(name), None) => read_value(NAME, &name, Environment::parse).map(TokenEndpoint::of_environment),
+        (.., Some(name), None) => read_value(NAME, &name, Environment::parse).map(TokenEndpoint::for_environment),
         (.., Some(url)) => read_value(URL, &url, TokenEndpoint::parse),
-        _ => Ok(TokenEndpoint::of_environment(Environment::Demo)),
+        _ => Ok(TokenEndpoint::for_environment(Environment::Demo)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The name of a Kubernetes Secret, as `--publish-secret` takes it. Pure.
 
-use crate::failure::Misfit;
+use crate::failure::InvalidValue;
 
 /// `--publish-secret`: `NAME` or `NAMESPACE/NAME`.
 #[derive(Debug, PartialEq)]
@@ -11,7 +11,7 @@ pub struct SecretName {
 
 impl SecretName {
     /// By the rules of Kubernetes (RFC 1123): so it can stand in a URL as it is.
-    pub fn parse(text: &str) -> Result<Self, Misfit> {
+    pub fn parse(text: &str) -> Result<Self, InvalidValue> {
         let (namespace, name) = match text.split_once('/') {
             Some((namespace, name)) => (Some(namespace), name),
             None => (None, text),
@@ -19,9 +19,10 @@ impl SecretName {
         let is_name = name.len() <= 253 && name.split('.').all(is_label);
         match is_name && namespace.is_none_or(|namespace| namespace.len() <= 63 && is_label(namespace)) {
             true => Ok(Self { namespace: namespace.map(str::to_owned), name: name.to_owned() }),
-            false => {
-                Err(Misfit::usage("not the name of a Secret", "write it as NAME or NAMESPACE/NAME, in lower case"))
-            }
+            false => Err(InvalidValue::usage(
+                "not the name of a Secret",
+                "write it as NAME or NAMESPACE/NAME, in lower case",
+            )),
         }
     }
 }

@@ -62,7 +62,7 @@ impl Unsuccessful {
             .hint(format!(
                 "store it in {token_file} as refresh_token, then delete {file}; until then no run sends the stored one"
             ))
-            .hint("if there is none, authorize again; if it was never a token endpoint, check --token-endpoint")
+            .hint("if there is none, log in again; if this is not a token endpoint, check --token-endpoint")
     }
 
     pub fn exit(&self) -> Exit {
@@ -124,7 +124,7 @@ impl Unsuccessful {
                 "the refresh token has expired, was used by something else, or belongs to --environment {}",
                 other.name()
             ),
-            "without the scope \"extended\" a Docusign login ends 30 days after it began, refreshed or not".to_owned(),
+            "without the scope \"extended\", a Docusign login ends after 30 days, refreshed or not".to_owned(),
         ];
         lost.into_iter().chain(hints).collect()
     }
@@ -132,7 +132,7 @@ impl Unsuccessful {
 
 fn configuration_hints(context: Context<'_>, error: &ErrorResponse) -> Vec<String> {
     match error.code.as_deref().unwrap_or_default() {
-        "invalid_scope" | "invalid_target" => vec!["check what --param asks for".to_owned()],
+        "invalid_scope" | "invalid_target" => vec!["check the scope or resource given with --param".to_owned()],
         _ if error.meaning == Meaning::Configuration => client_hints(context),
         _ => vec!["check --token-endpoint, --client-id and --param; --verbose shows each step".to_owned()],
     }
@@ -140,10 +140,13 @@ fn configuration_hints(context: Context<'_>, error: &ErrorResponse) -> Vec<Strin
 
 fn client_hints(context: Context<'_>) -> Vec<String> {
     let mut hints = vec!["check --client-id, the client secret and --client-auth".to_owned()];
-    let odd = |oddity| format!("{oddity}, which may be why; store it without");
+    let odd = |oddity| format!("{oddity}, which may be the cause; correct it where it is stored");
     hints.extend(context.client_oddities.iter().map(odd));
     if context.endpoint.docusign().is_some() {
-        hints.push("Docusign says so, too, when key and secret are swapped, or of the other --environment".to_owned());
+        hints.push(
+            "Docusign says the same when the key and the secret are swapped, or belong to the other --environment"
+                .to_owned(),
+        );
     }
     hints
 }

@@ -8,7 +8,7 @@ use super::verdict::{Cause, Unsuccessful};
 use crate::failure::{Exit, Failure};
 use crate::oauth::ErrorResponse;
 
-const AGAIN: &str = "then run the login again: a code can't be used twice";
+const AGAIN: &str = "then run the login again: a code cannot be used twice";
 
 impl Unsuccessful {
     pub fn login_diagnosis(&self, context: Context<'_>) -> Failure {
@@ -20,7 +20,7 @@ impl Unsuccessful {
         let failure = Failure::new(exit, context.token_file.display().to_string(), what);
         match &self.cause {
             _ if self.is_code_rejected() => failure
-                .hint("a code lives for two minutes at Docusign, and is good once; the redirect URI must be the same as for the address")
+                .hint("a code works once, at Docusign within two minutes, and only with the --redirect-uri that the address had")
                 .hint("run the login again, and paste the address as soon as the browser shows it"),
             Cause::Refused(error) if is_about_scope(error) => failure.hint("check --scope").hint(AGAIN),
             _ => {

@@ -11,7 +11,7 @@ pub struct Verdict {
     pub cause: Cause,
     pub retry: Retry,
     /// None if no response came.
-    pub reception: Option<Reception>,
+    pub summary: Option<ResponseSummary>,
 }
 
 /// Whether and when the same request may be sent again.
@@ -63,7 +63,7 @@ pub enum Cause {
 }
 
 /// What may be told of a response.
-pub struct Reception {
+pub struct ResponseSummary {
     status: u16,
     /// Of the body, in bytes.
     length: usize,
@@ -83,11 +83,11 @@ pub struct Unsuccessful {
 
 impl Verdict {
     fn new(cause: Cause, retry: Retry) -> Self {
-        Self { cause, retry, reception: None }
+        Self { cause, retry, summary: None }
     }
 
     pub fn end(self, may_be_spent: bool, attempts: u32, mask: &Mask) -> Unsuccessful {
-        let trace = self.reception.and_then(|reception| Some(mask.printable(&reception.trace?)));
+        let trace = self.summary.and_then(|summary| Some(mask.printable(&summary.trace?)));
         Unsuccessful { cause: self.cause, may_be_spent, attempts, trace }
     }
 }
@@ -178,7 +178,7 @@ impl Unsuccessful {
     }
 }
 
-impl Reception {
+impl ResponseSummary {
     pub fn of(response: &Response) -> Self {
         Self { status: response.status, length: response.body.len(), trace: response.trace.clone() }
     }
@@ -224,7 +224,7 @@ impl fmt::Display for Cause {
             Self::Refused(error) => write!(f, "{error}"),
             Self::Unauthorized { challenge } => {
                 f.write_str("HTTP status 401: client authentication failed")?;
-                challenge.as_ref().map_or(Ok(()), |challenge| write!(f, "; the server wants {challenge}"))
+                challenge.as_ref().map_or(Ok(()), |challenge| write!(f, "; the server requires {challenge}"))
             }
             Self::Redirected { status, to } => write!(f, "HTTP status {status}: a redirect to {to}"),
             Self::NotOauth { status, what, said } => {

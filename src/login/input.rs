@@ -12,7 +12,7 @@ use crate::text;
 const MAX_LINE: u64 = 64 << 10;
 
 const SUBJECT: &str = "standard input";
-const AGAIN: &str = "run the login again, and open the address that it prints then";
+const AGAIN: &str = "run the login again and open the new address";
 
 /// Reads one line, from a terminal and from a pipe the same way.
 pub fn read_line() -> Result<Secret, Failure> {
@@ -36,20 +36,18 @@ pub fn failure(no_code: NoCode, mask: &Mask) -> Failure {
     match no_code {
         NoCode::Empty => unusable("no address and no code was given")
             .hint("after the login, paste the whole address that the browser shows, or the code in it alone"),
-        NoCode::Unreadable => {
-            unusable("the line is neither an address nor a code: it has blanks, or other characters that neither has")
-                .hint("paste the whole address that the browser shows after the login, on one line")
-        }
+        NoCode::Unreadable => unusable(
+            "the line is neither an address nor a code: it has spaces or other characters that neither can have",
+        )
+        .hint("paste the whole address that the browser shows after the login, on one line"),
         NoCode::NotYetLoggedIn => {
-            unusable("this is the address to open, not the one to which the browser is sent after the login")
-                .hint(AGAIN)
+            unusable("this is the address to open, not the one that the browser is sent to after the login").hint(AGAIN)
         }
-        NoCode::Missing => unusable("the address has no code")
-            .hint("paste the address that the browser shows after the login, from its beginning to its end"),
-        NoCode::CutOff => cut_off(unusable("the address was cut off: its state is missing or not whole")),
-        NoCode::OtherState => {
-            unusable("the address belongs to another login: its state is not the one of this login").hint(AGAIN)
+        NoCode::Missing => {
+            unusable("the address has no code").hint("paste the whole address that the browser shows after the login")
         }
+        NoCode::CutOff => cut_off(unusable("the address was cut off: its state is missing or incomplete")),
+        NoCode::OtherState => unusable("the address belongs to another login: its state does not match").hint(AGAIN),
         NoCode::Repeated(name) => unusable(&format!("the address has more than one {name}")).hint(AGAIN),
         NoCode::Refused { code, description } => refused(&code, description.as_deref(), mask),
     }
@@ -59,14 +57,14 @@ pub fn failure(no_code: NoCode, mask: &Mask) -> Failure {
 fn cut_off(failure: Failure) -> Failure {
     failure
         .hint("a terminal cuts off what is longer than a line of 4095 bytes (macOS: 1024); \"stty -icanon\" before the login lifts this limit")
-        .hint("or paste the code alone: what stands between \"code=\" and the next \"&\"")
+        .hint("or paste only the code: the text between \"code=\" and the next \"&\"")
 }
 
 #[cfg(windows)]
 fn cut_off(failure: Failure) -> Failure {
     failure
         .hint("paste the whole address")
-        .hint("or paste the code alone: what stands between \"code=\" and the next \"&\"")
+        .hint("or paste only the code: the text between \"code=\" and the next \"&\"")
 }
 
 /// An error response of the authorization endpoint (RFC 6749, section 4.1.2.1).

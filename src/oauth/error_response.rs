@@ -21,7 +21,7 @@ pub struct ErrorResponse {
 
 /// What an object says, in the order of weight.
 #[derive(Default)]
-struct Said {
+struct ErrorTexts {
     codes: Vec<String>,
     words: Vec<String>,
     /// Numbers that say what the words say.
@@ -80,7 +80,7 @@ const REFERENCES: [&str; 9] = [
 impl ErrorResponse {
     /// What an object that holds no tokens says. None if it came with success and says of no error.
     pub fn read(status: u16, object: &Object, mask: &Mask) -> Option<Self> {
-        let said = Said::by(object);
+        let said = ErrorTexts::by(object);
         let meaning = Meaning::of(&said.codes, &[said.words.as_slice(), &said.numbers].concat());
         if (200..300).contains(&status) && !said.is_express && meaning == Meaning::Unknown {
             return None;
@@ -103,7 +103,7 @@ impl ErrorResponse {
     }
 }
 
-impl Said {
+impl ErrorTexts {
     fn by(object: &Object) -> Self {
         let is_express = ["ok", "success"].iter().any(|name| object.text(name) == Some("false"));
         let mut said = Self { is_express, ..Self::default() };
@@ -164,7 +164,7 @@ impl Said {
     }
 }
 
-impl Said {
+impl ErrorTexts {
     /// Everything that is said once, but what the code says already.
     fn description(&self, code: Option<&str>) -> String {
         let mut description = String::new();

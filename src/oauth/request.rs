@@ -79,7 +79,7 @@ impl TokenRequest {
     }
 
     /// Masks one secret more: one that goes to a proxy, say.
-    pub fn conceal(&mut self, secret: Secret) {
+    pub fn add_to_mask(&mut self, secret: Secret) {
         self.mask.add(secret);
     }
 

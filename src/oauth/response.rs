@@ -74,7 +74,7 @@ impl TokenResponse {
             .collect();
         let mut warn = |is_so: bool, warning: &str| warnings.extend(is_so.then(|| warning.to_owned()));
         warn(is_cut, "the response is truncated or malformed after the tokens; the tokens were stored");
-        warn(is_scattered, "access token and refresh token stood in different parts of the response");
+        warn(is_scattered, "the access token and the refresh token were in different parts of the response");
         let access_token = members.string("access_token").filter(|token| !token.is_empty());
         // Azure AD B2C, for a client that asked for no API's scope.
         warn(access_token.is_none(), "the response has no access_token; its refresh token was stored");

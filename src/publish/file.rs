@@ -90,7 +90,7 @@ impl Target {
         written.map(|()| Published::Written).map_err(|error| {
             let hint = match error.kind() {
                 io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices => {
-                    "it is mounted by itself, and can't be replaced: mount its directory instead".to_owned()
+                    "it is a single-file bind mount and cannot be replaced: mount its directory instead".to_owned()
                 }
                 _ => format!("this user must be able to replace it in {}", self.directory().display()),
             };
@@ -172,7 +172,7 @@ fn resolve(given: &Path) -> io::Result<PathBuf> {
 fn content(format: AccessTokenFormat, token: &Secret) -> Result<Secret, &'static str> {
     let token = token.expose();
     if format != AccessTokenFormat::Token && !token.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        return Err("it has characters that no line can carry; --access-token-format token writes it as it is");
+        return Err("it has characters that cannot be on one line; --access-token-format token writes it unchanged");
     }
     Ok(Secret::new(match format {
         AccessTokenFormat::Token => token.to_owned(),

@@ -56,7 +56,7 @@ pub struct ApiServer {
 }
 
 /// Why an attempt did not publish.
-struct Setback {
+struct FailedAttempt {
     what: String,
     hints: Vec<String>,
     retry: Retry,
@@ -64,7 +64,7 @@ struct Setback {
     least_wait: Duration,
 }
 
-impl Setback {
+impl FailedAttempt {
     fn new(what: String, retry: Retry) -> Self {
         Self { what, hints: Vec::new(), retry, least_wait: Duration::ZERO }
     }
@@ -76,12 +76,12 @@ impl Setback {
 
     /// There is no response, or not all of it.
     fn failed(reason: &Reason) -> Self {
-        let setback = Self::new(format!("the API server: {reason}"), Retry::UntilDeadline);
+        let failed = Self::new(format!("the API server: {reason}"), Retry::UntilDeadline);
         if !reason.is_configuration() {
-            return setback;
+            return failed;
         }
         let hint = format!("its certificate is checked against {SERVICE_ACCOUNT}/ca.crt, and nothing else");
-        Self { hints: vec![hint], retry: Retry::Never, ..setback }
+        Self { hints: vec![hint], retry: Retry::Never, ..failed }
     }
 }
 
@@ -117,20 +117,20 @@ impl ApiServer {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let setback = match self.attempt(ours, deadline) {
+            let failed = match self.attempt(ours, deadline) {
                 Ok(published) => return Ok(published),
-                Err(setback) => setback,
+                Err(failed) => failed,
             };
-            self.journal.step(format_args!("{}: {}", self.place, setback.what));
+            self.journal.step(format_args!("{}: {}", self.place, failed.what));
             let wait =
-                INITIAL_BACKOFF.saturating_mul(1 << (attempts - 1).min(8)).min(MAX_BACKOFF).max(setback.least_wait);
-            let is_last = match setback.retry {
+                INITIAL_BACKOFF.saturating_mul(1 << (attempts - 1).min(8)).min(MAX_BACKOFF).max(failed.least_wait);
+            let is_last = match failed.retry {
                 Retry::Never => true,
                 Retry::Once => mem::replace(&mut self.is_token_read_again, true),
                 Retry::UntilDeadline => false,
             };
             if is_last || Instant::now() + wait >= deadline {
-                return Err(self.failure(setback, attempts));
+                return Err(self.failure(failed, attempts));
             }
             self.journal.step(format_args!("waiting {} ms", wait.as_millis()));
             thread::sleep(wait);
@@ -138,31 +138,31 @@ impl ApiServer {
     }
 
     /// One GET and, if it takes one, one PATCH.
-    fn attempt(&mut self, ours: &AccessToken<'_>, deadline: Instant) -> Result<Published, Setback> {
+    fn attempt(&mut self, ours: &AccessToken<'_>, deadline: Instant) -> Result<Published, FailedAttempt> {
         let found = self.send(Method::GET, None, deadline)?;
         let Some(object) = SecretObject::parse(&found.content()) else {
             let hint = "check KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT: something else responds there";
-            return Err(Setback::refused("the response is not a Secret", hint));
+            return Err(FailedAttempt::refused("the response is not a Secret", hint));
         };
         match object.decide(ours) {
             Decision::Nothing => Ok(Published::Unchanged),
             Decision::KeepNewer => Ok(Published::NewerKept),
-            Decision::RefuseOwned(owner) => Err(Setback::refused(
-                &format!("{owner} writes this Secret, and would put an older access token back"),
+            Decision::RefuseOwned(owner) => Err(FailedAttempt::refused(
+                &format!("{owner} writes this Secret, and would restore an older access token"),
                 "name a Secret that nothing else writes",
             )),
-            Decision::RefuseImmutable => Err(Setback::refused(
+            Decision::RefuseImmutable => Err(FailedAttempt::refused(
                 "the Secret is immutable",
-                "delete it, and create one without \"immutable: true\"",
+                "delete it and create it again without \"immutable: true\"",
             )),
             Decision::Patch(patch) => self.send(Method::PATCH, Some(&patch), deadline).map(|_| Published::Written),
         }
     }
 
-    fn send(&mut self, method: Method, patch: Option<&Secret>, deadline: Instant) -> Result<Response, Setback> {
+    fn send(&mut self, method: Method, patch: Option<&Secret>, deadline: Instant) -> Result<Response, FailedAttempt> {
         let authorization = bearer(Path::new(SERVICE_ACCOUNT)).map_err(|error| {
             let what = format!("cannot read the service account's token: {}", reason(&error));
-            Setback::new(what, Retry::UntilDeadline)
+            FailedAttempt::new(what, Retry::UntilDeadline)
         })?;
         let request = Request {
             method: method.clone(),
@@ -177,24 +177,26 @@ impl ApiServer {
             Ok(response) => return self.judge(&method, response, authorization),
             Err(failure) => failure,
         };
-        Err(Setback::failed(&reason))
+        Err(FailedAttempt::failed(&reason))
     }
 
     /// A response that says success, or why it does not.
-    fn judge(&self, method: &Method, response: Response, authorization: Secret) -> Result<Response, Setback> {
+    fn judge(&self, method: &Method, response: Response, authorization: Secret) -> Result<Response, FailedAttempt> {
         let status = response.status;
         self.journal.step(format_args!("{method} {}: HTTP status {status}", self.place));
         match &response.end {
-            End::CutOff(reason) => return Err(Setback::failed(reason)),
-            End::TooLarge(reason) => return Err(Setback { retry: Retry::Never, ..Setback::failed(reason) }),
+            End::CutOff(reason) => return Err(FailedAttempt::failed(reason)),
+            End::TooLarge(reason) => {
+                return Err(FailedAttempt { retry: Retry::Never, ..FailedAttempt::failed(reason) });
+            }
             End::Whole | End::Unmarked if (200..300).contains(&status) => return Ok(response),
             End::Whole | End::Unmarked => {}
         }
         let mut mask = Mask::default();
         mask.add(authorization);
         let seconds = response.retry_after.as_deref().and_then(|seconds| seconds.trim().parse().ok());
-        Err(Setback {
-            what: told(method, status, &response.content(), &mask),
+        Err(FailedAttempt {
+            what: status_message(method, status, &response.content(), &mask),
             hints: self.hints(status),
             retry: retry(status),
             least_wait: seconds.map_or(Duration::ZERO, Duration::from_secs),
@@ -224,24 +226,24 @@ impl ApiServer {
                 format!("the pod's service account needs get and patch on it: {role}"),
                 format!("and, with the name of the account: {binding}"),
             ],
-            422 => vec!["an immutable Secret can't be changed: delete it, and create another".to_owned()],
+            422 => vec!["an immutable Secret cannot be changed: delete it and create it again".to_owned()],
             _ => Vec::new(),
         }
     }
 
-    fn failure(&self, setback: Setback, attempts: u32) -> Failure {
-        let mut what = format!("the access token was not published: {}", setback.what);
+    fn failure(&self, failed: FailedAttempt, attempts: u32) -> Failure {
+        let mut what = format!("the access token was not published: {}", failed.what);
         if attempts > 1 {
             what += &format!(", after {attempts} attempts");
         }
         let failure = Failure::new(Exit::TempFail, self.place.to_string(), what + "; the token file is safe");
-        setback.hints.into_iter().fold(failure, Failure::hint)
+        failed.hints.into_iter().fold(failure, Failure::hint)
     }
 }
 
 /// The status, and why, in so far as that can't hold a secret.
-fn told(method: &Method, status: u16, body: &[u8], mask: &Mask) -> String {
-    let what = format!("the API server refuses the {method} with HTTP status {status}");
+fn status_message(method: &Method, status: u16, body: &[u8], mask: &Mask) -> String {
+    let what = format!("the API server refused the {method} with HTTP status {status}");
     let object = std::str::from_utf8(body).ok().and_then(|text| Object::parse(&text.into()).ok());
     let message = object.and_then(|object| object.string("message"));
     match message.filter(|_| status == 403 && *method == Method::GET) {
@@ -291,10 +293,10 @@ mod tests {
         let body = br#"{"kind":"Status","message":"canary"}"#;
         for status in [400, 401, 403, 404, 409, 413, 422, 429, 500, 504] {
             for method in [Method::GET, Method::PATCH] {
-                let shows = told(&method, status, body, &Mask::default()).contains("canary");
+                let shows = status_message(&method, status, body, &Mask::default()).contains("canary");
                 assert_eq!(shows, status == 403 && method == Method::GET, "{method} {status}");
             }
         }
-        assert!(!told(&Method::GET, 403, b"canary", &Mask::default()).contains("canary"));
+        assert!(!status_message(&Method::GET, 403, b"canary", &Mask::default()).contains("canary"));
     }
 }

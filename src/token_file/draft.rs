@@ -84,7 +84,7 @@ impl LockedTokenFile {
         draft.replaced.give(&draft.file, tokens).map_err(|error| draft.ownership_not_copied(&error))?;
         disk::fill_durably(&draft.file, size).map_err(failed("cannot reserve space in the draft"))?;
         let noted = self.lock.write_fingerprint(&Fingerprint::of(stored.refresh_token()));
-        noted.map_err(failed("cannot note in the lock file which refresh token it replaces"))?;
+        noted.map_err(failed("cannot write the lock file"))?;
         // Or else a power cut may forget the draft's name, whatever it holds by then.
         draft.directory.sync_name(&draft.file).map_err(failed("cannot sync its directory"))?;
         Ok(draft)
@@ -231,7 +231,7 @@ impl Draft<'_> {
         if self.directory.sync_name(&self.file).is_ok() {
             let _ = self.locked.lock.erase_note();
         }
-        self.after("refreshed, but not saved: another login was stored in the token file meanwhile")
+        self.after("the new tokens are not saved in place: meanwhile another login was stored in the token file")
             .hint(format!("the other login stays; the tokens of this run are in {}", rescue.display()))
             .hint("keep the one that works and delete the other file")
     }
@@ -245,23 +245,23 @@ impl Draft<'_> {
     }
 
     fn saved_in(&self, draft: &Path, what: &str, error: &io::Error) -> Failure {
-        self.after(format!("refreshed, but not saved: {what}: {}", reason(error)))
+        self.after(format!("the new tokens are not saved in place: {what}: {}", reason(error)))
             .hint(format!("the new tokens are in {}: copy that file to a safe place now", draft.display()))
-            .hint("the old refresh token is spent; the next run that can write here puts the draft in place")
+            .hint("the old refresh token no longer works; the next run that can write here puts the draft in place")
     }
 
     fn not_written(&self, error: &io::Error) -> Failure {
-        let failure = self.after(format!("refreshed, but cannot write the tokens: {}", reason(error)));
+        let failure = self.after(format!("cannot write the new tokens: {}", reason(error)));
         let failure = match self.keep_parts().as_slice() {
-            [] => failure.hint("neither of two files took them: the new tokens are lost"),
+            [] => failure.hint("neither draft could be written: the new tokens are lost"),
             [one] => failure.hint(format!("the new tokens, or a part of them, are in {one}: copy it now")),
             [one, two, ..] => failure.hint(format!("the new tokens may be in {one} or {two}: copy both now")),
         };
-        failure.hint("the old refresh token is spent; without the new one, authorize again")
+        failure.hint("without the new refresh token, log in again: the old one no longer works")
     }
 
     fn response_not_kept(&self, kept: &Path, error: &io::Error) -> Failure {
-        let failure = self.after(format!("the response could not be read, and saving it failed: {}", reason(error)));
+        let failure = self.after(format!("the response was not understood, and cannot be saved: {}", reason(error)));
         let kept = match Leftover::at(kept) {
             Ok(Leftover::Partial(_) | Leftover::Complete(_)) => Some(kept.display().to_string()),
             _ => {
@@ -272,9 +272,9 @@ impl Draft<'_> {
         let parts = [kept.into_iter().collect(), self.keep_parts()].concat();
         let failure = match parts.as_slice() {
             [] => failure,
-            parts => failure.hint(format!("what was written of it is in {}", parts.join(" and "))),
+            parts => failure.hint(format!("the part that was written is in {}", parts.join(" and "))),
         };
-        failure.hint("the refresh token may be spent; if the next run is rejected, authorize again")
+        failure.hint("the refresh token may be spent: if the server rejects the next run, log in again")
     }
 
     /// Gives what was written of the tokens names that no run touches, and tells them. A draft that looks

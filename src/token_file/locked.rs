@@ -73,7 +73,7 @@ impl Unread {
 fn hint_of(fault: &Fault) -> Option<&'static str> {
     match fault.what {
         token_set::MISSING => Some(
-            "docusign-refresh login gets one, if its --scope asks for one: extended at Docusign, offline_access elsewhere",
+            "docusign-refresh login gets one with the scope for it: extended at Docusign, offline_access elsewhere",
         ),
         token_set::TOO_LARGE => Some("remove members that nobody reads"),
         _ => None,

@@ -167,7 +167,7 @@ impl TokenPath {
         self.failure(Exit::NoInput, format!("cannot read the token file: {}", reason(error))).hint(match error.kind() {
             io::ErrorKind::PermissionDenied => "run as a user who may read it",
             _ => {
-                "pass the token file as an argument or set DOCUSIGN_TOKEN_FILE; to create one, run docusign-refresh login"
+                "pass the token file as an argument or set DOCUSIGN_TOKEN_FILE; to create it, run docusign-refresh login"
             }
         })
     }

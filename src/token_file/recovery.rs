@@ -48,14 +48,14 @@ impl Done {
         Self { recovery: None, promoted: None }
     }
 
-    fn told(recovery: Recovery) -> Self {
+    fn reported(recovery: Recovery) -> Self {
         Self { recovery: Some(recovery), promoted: None }
     }
 }
 
 impl LockedTokenFile {
     /// Deals with what an interrupted run left, and tells of each step once it is done.
-    pub fn recover(&self, tell: &mut dyn FnMut(Recovery)) -> Result<(), Failure> {
+    pub fn recover(&self, report: &mut dyn FnMut(Recovery)) -> Result<(), Failure> {
         let plan = self.examine()?;
         if plan.is_void() {
             return Ok(());
@@ -68,7 +68,7 @@ impl LockedTokenFile {
         for (draft, step) in [(self.path.second_draft(), plan.second), (self.path.draft(), plan.first)] {
             let what = step.failure();
             let done = self.take(step, &draft, &directory).map_err(|error| not_prepared(&draft, what, &error))?;
-            done.recovery.map(&mut *tell);
+            done.recovery.map(&mut *report);
             renamed = done.promoted.or(renamed);
         }
         let synced = renamed.map_or_else(|| directory.sync(), |file| directory.sync_name(&file));
@@ -88,19 +88,21 @@ impl LockedTokenFile {
                 os::sync(self.path.resolved())?;
                 disk::remove(draft).map(|()| Done::silent())
             }
-            Step::RemovePart => disk::remove(draft).map(|()| Done::told(Recovery::PartRemoved)),
+            Step::RemovePart => disk::remove(draft).map(|()| Done::reported(Recovery::PartRemoved)),
             Step::BecomeFirst => {
                 os::sync(draft)?;
                 disk::rename(draft, &self.path.draft()).map(|()| Done::silent())
             }
-            Step::SavePart => self.save(draft, self.path.rescue()).map(|path| Done::told(Recovery::PartSaved(path))),
+            Step::SavePart => {
+                self.save(draft, self.path.rescue()).map(|path| Done::reported(Recovery::PartSaved(path)))
+            }
             Step::SaveResponse => {
-                self.save(draft, self.path.response()).map(|path| Done::told(Recovery::ResponseSaved(path)))
+                self.save(draft, self.path.response()).map(|path| Done::reported(Recovery::ResponseSaved(path)))
             }
             Step::SetAside(whole) => {
                 os::sync(self.path.resolved())?;
                 self.finish(draft, &whole.content, directory)?;
-                self.save(draft, self.path.rescue()).map(|path| Done::told(Recovery::SetAside(path)))
+                self.save(draft, self.path.rescue()).map(|path| Done::reported(Recovery::SetAside(path)))
             }
             Step::Promote(whole) => {
                 let file = self.finish(draft, &whole.content, directory)?;

@@ -56,10 +56,10 @@ impl TimeMember<'_> {
         match self.meaning {
             Meaning::Issued => true,
             Meaning::Created => {
-                let reckoned = self.at().zip(lifetime).and_then(|(at, lifetime)| at.checked_add(lifetime));
+                let computed = self.at().zip(lifetime).and_then(|(at, lifetime)| at.checked_add(lifetime));
                 let mut ends = all.iter().filter(|member| member.ends(Subject::AccessToken)).filter_map(TimeMember::at);
                 let first = ends.next();
-                let is_near = |end| reckoned.is_some_and(|reckoned| distance(reckoned, end) <= TOLERANCE);
+                let is_near = |end| computed.is_some_and(|computed| distance(computed, end) <= TOLERANCE);
                 lifetime.is_some() && first.is_none_or(|first| is_near(first) || ends.any(is_near))
             }
             _ => false,
@@ -83,14 +83,14 @@ pub fn end_of_access_token(members: &Object, now: SystemTime) -> Option<SystemTi
     let lifetime = lifetime_of_access_token(&all);
     let stored = all.iter().filter(|member| member.ends(Subject::AccessToken)).filter_map(TimeMember::at);
     let issued = all.iter().filter(|member| member.is_issuance(lifetime, &all)).filter_map(TimeMember::at);
-    let reckoned = issued.filter_map(|issued| issued.checked_add(lifetime?));
-    let end = stored.chain(reckoned).min()?;
-    let furthest = now.checked_add(lifetime.unwrap_or(lifetime::LONGEST) + TOLERANCE)?;
+    let computed = issued.filter_map(|issued| issued.checked_add(lifetime?));
+    let end = stored.chain(computed).min()?;
+    let furthest = now.checked_add(lifetime.unwrap_or(lifetime::MAX_LIFETIME) + TOLERANCE)?;
     (end <= furthest).then_some(end)
 }
 
 /// What a token response to a request that was sent at `requested_at` says of a token's end.
-fn told_end(subject: Subject, response: &Object, requested_at: SystemTime) -> Option<SystemTime> {
+fn end_in_response(subject: Subject, response: &Object, requested_at: SystemTime) -> Option<SystemTime> {
     match lifetime::of(subject, response) {
         // Keycloak, of a token that does not end.
         Some(Duration::ZERO) if subject == Subject::RefreshToken => None,
@@ -102,15 +102,15 @@ fn told_end(subject: Subject, response: &Object, requested_at: SystemTime) -> Op
     }
 }
 
-/// The stored members that tell times, after a refresh. `replies` are the response's members under the names that
+/// The stored members that tell times, after a refresh. `response_members` are the response's members under the names that
 /// the file has for them; where one of them replaces a time, it may have to take the form of that time.
 pub fn updates(
     stored: &Object,
     response: &Object,
-    replies: &[(Cow<'_, str>, &str)],
+    response_members: &[(Cow<'_, str>, &str)],
     requested_at: SystemTime,
 ) -> Vec<(Cow<'static, str>, String)> {
-    let end_of_access_token = told_end(Subject::AccessToken, response, requested_at);
+    let end_of_access_token = end_in_response(Subject::AccessToken, response, requested_at);
     let all = time_members(stored);
     let lifetime = lifetime_of_access_token(&all);
     let mut updates = Vec::new();
@@ -118,11 +118,11 @@ pub fn updates(
         let Some(Reading { form, .. }) = &member.reading else {
             continue;
         };
-        let own = replies.iter().find(|(name, _)| *name == member.name);
+        let own = response_members.iter().find(|(name, _)| *name == member.name);
         let at = match (own, member.meaning) {
             (Some((_, own)), _) => in_another_form(own, form),
             (None, Meaning::End(Subject::AccessToken, _)) => end_of_access_token,
-            (None, Meaning::End(subject, _)) => told_end(subject, response, requested_at),
+            (None, Meaning::End(subject, _)) => end_in_response(subject, response, requested_at),
             (None, _) if member.is_issuance(lifetime, &all) => end_of_access_token.map(|_| requested_at),
             (None, _) => None,
         };
@@ -130,9 +130,9 @@ pub fn updates(
     }
     let tells_end = |member: &TimeMember<'_>| member.ends(Subject::AccessToken) && member.reading.is_some();
     let is_taken = |member: &TimeMember<'_>| member.name == ADDED && !is_null(member.value);
-    let is_told = all.iter().any(|member| tells_end(member) || is_taken(member));
+    let has_end = all.iter().any(|member| tells_end(member) || is_taken(member));
     match end_of_access_token {
-        Some(end) if !is_told && replies.iter().all(|(name, _)| name != ADDED) => {
+        Some(end) if !has_end && response_members.iter().all(|(name, _)| name != ADDED) => {
             updates.push((ADDED.into(), Form::NEW.write(end)));
         }
         _ => {}

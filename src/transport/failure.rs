@@ -100,19 +100,19 @@ impl Reason {
                 "check the user and password in the proxy's URL, percent-encoded, and what the proxy allows"
             }
             (_, Peer::Proxy, _) => {
-                "check --proxy, HTTPS_PROXY and ALL_PROXY, and what the proxy allows; --proxy none goes without one"
+                "check --proxy, HTTPS_PROXY and ALL_PROXY, and what the proxy allows; --proxy none connects directly"
             }
             (Fault::TimedOut, _, Stage::Connecting) => {
-                "check host and port of the token endpoint, and whether a firewall drops the connection; where only a \
-                 proxy leads out, give it with --proxy"
+                "check the host and port of the token endpoint, and whether a firewall drops the connection; if this \
+                 network requires a proxy, give it with --proxy"
             }
             (_, _, Stage::Resolving | Stage::Connecting) => {
-                "check host and port of the token endpoint, this machine's network, and whether a firewall refuses \
-                 the connection; where only a proxy leads out, give it with --proxy"
+                "check the host and port of the token endpoint, this machine's network, and whether a firewall refuses \
+                 the connection; if this network requires a proxy, give it with --proxy"
             }
             (_, _, Stage::Handshaking) => {
-                "run again; if it stays so, check what stands between this machine and the server: a firewall or \
-                 proxy may cut TLS off"
+                "run again; if it fails again, check whether a firewall or proxy between this machine and the \
+                 server cuts TLS off"
             }
             (_, _, Stage::Established) => "run again; --verbose shows each step",
         }
@@ -121,8 +121,8 @@ impl Reason {
     /// Of a proxy that wants to know who asks (RFC 9110, section 11.7.1).
     fn authentication_hint(&self, schemes: &[String]) -> &'static str {
         if !schemes.is_empty() && !schemes.iter().any(|scheme| scheme == "basic") {
-            return "the proxy asks for NTLM or Negotiate, which this program does not speak, only Basic: let a local proxy \
-                    such as cntlm or px authenticate, and give that one with --proxy";
+            return "the proxy requires NTLM or Negotiate, and this program supports only Basic: let a local proxy such as \
+                    cntlm or px authenticate, and give that one with --proxy";
         }
         match self.proxy.as_ref().is_some_and(|proxy| proxy.has_credentials) {
             true => {
@@ -143,7 +143,7 @@ impl fmt::Display for Reason {
         match (&self.fault, self.stage) {
             (Fault::Tls(fault), _) => write!(f, "{fault}"),
             (Fault::LookUp(fault), _) => write!(f, "{fault}"),
-            (Fault::ProxyStatus { status, .. }, _) => write!(f, "it refuses with HTTP status {status}"),
+            (Fault::ProxyStatus { status, .. }, _) => write!(f, "it refused CONNECT with HTTP status {status}"),
             (Fault::NotHttp, _) => f.write_str("the response is not HTTP"),
             (Fault::BodyTooLarge, _) => f.write_str("the response is larger than 1 MiB"),
             (Fault::TimedOut, Stage::Resolving | Stage::Connecting) => f.write_str("connecting took too long"),

@@ -73,7 +73,7 @@ impl Identity {
         match CertifiedKey::from_der(chain, key, &ring::default_provider()) {
             Ok(_) => Ok(Self(identity)),
             Err(rustls::Error::InconsistentKeys(_)) => Err(IdentityFault::KeyDoesNotFit),
-            Err(_) => Err(IdentityFault::Key("a kind of key that this program does not know")),
+            Err(_) => Err(IdentityFault::Key("an unsupported kind of key")),
         }
     }
 }
@@ -199,8 +199,8 @@ impl TlsFault {
         use AlertDescription as A;
         match alert {
             _ if is_about_our_certificate => {
-                "if the server requires a client certificate, use --client-cert and --client-key; if one was given, the \
-                 server refuses it"
+                "if the server requires a client certificate, use --client-cert and --client-key; if you gave one, the \
+                 server rejected it"
             }
             A::ProtocolVersion | A::HandshakeFailure | A::InsufficientSecurity => SPOKEN,
             A::UnrecognisedName => "the server does not know this host: check the host in the token endpoint's URL",

@@ -177,30 +177,30 @@ fn a_proxy_that_does_not_connect_is_named() {
         Step::reply(format!("HTTP/1.1 {status}\r\nContent-Type: text/html\r\nContent-Length: {length}\r\n\r\n{page}"))
     };
     let conducts: [(&str, Step, i32, &str, &str); 14] = [
-        ("403", answer("403 Forbidden"), 78, "it refuses with HTTP status 403\n", "--proxy none"),
+        ("403", answer("403 Forbidden"), 78, "it refused CONNECT with HTTP status 403\n", "--proxy none"),
         (
             "407",
             answer("407 Proxy Authentication Required"),
             78,
-            "it refuses with HTTP status 407\n",
+            "it refused CONNECT with HTTP status 407\n",
             "refused the user",
         ),
         (
             "407-of-windows",
             Step::reply("HTTP/1.1 407 No\r\nProxy-Authenticate: NTLM\r\nProxy-Authenticate: Negotiate\r\n\r\n"),
             78,
-            "it refuses with HTTP status 407\n",
+            "it refused CONNECT with HTTP status 407\n",
             "only Basic",
         ),
         (
             "407-of-both",
             Step::reply("HTTP/1.1 407 No\r\nProxy-Authenticate: NTLM\r\nProxy-Authenticate: Basic realm=x\r\n\r\n"),
             78,
-            "it refuses with HTTP status 407\n",
+            "it refused CONNECT with HTTP status 407\n",
             "refused the user",
         ),
-        ("302", answer("302 Found"), 78, "it refuses with HTTP status 302\n", "--proxy none"),
-        ("502", answer("502 Bad Gateway"), 75, "it refuses with HTTP status 502, after", "--proxy none"),
+        ("302", answer("302 Found"), 78, "it refused CONNECT with HTTP status 302\n", "--proxy none"),
+        ("502", answer("502 Bad Gateway"), 75, "it refused CONNECT with HTTP status 502, after", "--proxy none"),
         ("200-and-html", answer("200 OK"), 78, "the server does not speak TLS\n", "intercepts"),
         ("html-alone", Step::reply(page), 75, "the response is not HTTP, after", "--proxy none"),
         ("silent", Step::stall(), 75, "no response in time\n", "--proxy none"),
@@ -367,7 +367,11 @@ fn tinyproxy_connects() {
 fn tinyproxy_finds_the_endpoint_down() {
     let workspace = Workspace::after_login("tinyproxy-down");
     if let Some(proxy) = RealProxy::tinyproxy(&workspace.directory(), "") {
-        find_the_endpoint_down(&workspace, &format!("http://{}", proxy.address), "it refuses with HTTP status 50");
+        find_the_endpoint_down(
+            &workspace,
+            &format!("http://{}", proxy.address),
+            "it refused CONNECT with HTTP status 50",
+        );
     }
 }
 

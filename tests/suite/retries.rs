@@ -432,7 +432,7 @@ fn a_refusal_in_any_words_reaches_the_right_person() {
 fn a_challenge_is_passed_on() {
     let reply = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"oauth\"\r\nContent-Length: 0\r\n\r\n";
     let (outcome, record) = run("challenge", Script::always(Step::reply(reply)), &[]);
-    expect(&outcome, &record, 78, 1, &["the server wants Basic realm=\"oauth\"", "hint: check --client-id"]);
+    expect(&outcome, &record, 78, 1, &["the server requires Basic realm=\"oauth\"", "hint: check --client-id"]);
 }
 
 /// A server that echoes the request, or a part of it, however it is encoded.

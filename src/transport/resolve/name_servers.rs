@@ -17,7 +17,7 @@ const PATH: &str = "/etc/resolv.conf";
 const PORT: u16 = 53;
 
 /// A server that takes longer over one step is passed over.
-const LONGEST_STEP: Duration = Duration::from_secs(2);
+const MAX_STEP: Duration = Duration::from_secs(2);
 
 /// What a record holds (RFC 1035, section 3.2.2; RFC 3596, section 2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +128,7 @@ impl Server {
 }
 
 fn step_until(until: Instant) -> io::Result<Duration> {
-    match until.saturating_duration_since(Instant::now()).min(LONGEST_STEP) {
+    match until.saturating_duration_since(Instant::now()).min(MAX_STEP) {
         Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
         left => Ok(left),
     }
