@@ -1,7 +1,7 @@
 //! From argv to arguments, one by one. Pure.
 //!
-//! What they mean on this machine, with this environment, is `config`'s to say. Failures name the
-//! option and never its value: a secret that was typed in the wrong place must not come out again.
+//! What they mean on this machine, with this environment, is up to `config`. Failures name the option and never
+//! its value, which may be a secret that was typed in the wrong place.
 
 use std::ffi::OsString;
 
@@ -25,7 +25,7 @@ pub enum Command {
     Login(Box<Arguments>),
 }
 
-/// What is done with the token file; the first word that is not an option may say so. A token file of that name
+/// What is done with the token file. The first word that is not an option may say so; a token file of that name
 /// is written `./login`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Verb {
@@ -68,7 +68,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, Failu
 
 const PUBLISHED_LATER: &str = "the next run publishes the access token";
 
-/// Refuses an option that means nothing to this verb: whoever gives it expects what will not happen.
+/// Refuses an option that this verb would ignore: its effect would be expected in vain.
 fn check_options(verb: Verb, arguments: &Arguments) -> Result<(), Failure> {
     let login = &arguments.login;
     let of_login = [
@@ -154,7 +154,7 @@ fn take(arguments: &mut Arguments, option: &str, parser: &mut lexopt::Parser) ->
     }
 }
 
-/// A field may come more than once, but not the one that replaces the program's own.
+/// A field may be given more than once, except the one that replaces the program's own.
 fn add_header(arguments: &mut Arguments, option: &str, header: (String, String)) -> Result<(), Failure> {
     const REPLACED: &str = "User-Agent";
     let is_it = |name: &str| name.eq_ignore_ascii_case(REPLACED);
@@ -165,7 +165,7 @@ fn add_header(arguments: &mut Arguments, option: &str, header: (String, String))
     Ok(())
 }
 
-/// Twice the same is harmless here: `-vv` is a habit.
+/// The same one twice is allowed: `-vv` is a habit.
 fn speak(arguments: &mut Arguments, wanted: Verbosity) -> Result<(), Failure> {
     match arguments.verbosity.replace(wanted) {
         Some(other) if other != wanted => {

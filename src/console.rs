@@ -1,9 +1,8 @@
 //! The only module that writes to standard output and standard error.
 //!
-//! Standard output carries what `--print`, `--help` and `--version` ask for, and nothing else. Standard
-//! error carries one line for the outcome, warnings, a failure with its hints, and with `--verbose` each
-//! step. `--quiet` leaves out the outcome alone: a warning names a file that somebody must look at, and a login
-//! can't do without its question.
+//! Standard output carries what `--print`, `--help` and `--version` show, and nothing else. Standard error carries
+//! one line for the outcome, warnings, a failure with its hints, and with `--verbose` each step. `--quiet` leaves
+//! out only the outcome: a warning names a file that somebody must look at, and a login needs its prompt.
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -16,7 +15,7 @@ use crate::journal::Journal;
 use crate::secret::Secret;
 use crate::terminal::{escape_control, reason};
 
-/// Where a run speaks, and about which token file.
+/// Writes the messages of one run, about one token file.
 pub struct Console {
     verbosity: Verbosity,
     /// The token file's name, as given.
@@ -29,7 +28,7 @@ impl Console {
         Self { verbosity, subject: escape_control(&token_file.to_string_lossy()), began: Instant::now() }
     }
 
-    /// Where modules report their steps; nobody listens without `--verbose`.
+    /// Where modules report their steps, which only `--verbose` shows.
     pub fn journal(&self) -> Journal {
         match self.verbosity {
             Verbosity::Verbose => Journal::new(self.began, write_step),
@@ -41,22 +40,22 @@ impl Console {
         self.write_line(format_args!("warning: {warning}"));
     }
 
-    /// Tells what about client id and secret was hardly meant.
+    /// Warns of what looks like a mistake in the client id or secret.
     pub fn warn_of_client(&self, oddities: &[String]) {
         for oddity in oddities {
             self.warn(format_args!("{oddity}; it is sent unchanged"));
         }
     }
 
-    /// Tells how the run ended, unless `--quiet` was given.
+    /// Shows how the run ended, unless `--quiet` was given.
     pub fn show_outcome(&self, outcome: impl fmt::Display) {
         if self.verbosity != Verbosity::Quiet {
             self.write_line(format_args!("{outcome}"));
         }
     }
 
-    /// Asks a human for a login, also with `--quiet`. The address stands on a line of its own, so that it can be
-    /// copied as a whole; it is meant to be seen, with the state in it.
+    /// Prompts for a login, also with `--quiet`. The address is on a line of its own, so that it can be copied; it
+    /// is shown with the state in it.
     #[expect(clippy::disallowed_methods, reason = "printed to be opened in a browser")]
     pub fn ask_to_log_in(&self, address: &Secret, redirect_uri: &str) {
         self.write_line(format_args!("to log in, open this address in a browser:\n\n{}\n", address.expose()));
@@ -71,7 +70,7 @@ impl Console {
     }
 }
 
-/// Writes to standard output. A reader that has closed the pipe has all it wants: that is no failure
+/// Writes to standard output. A closed pipe is not a failure: the reader has all it wants
 /// (`docusign-refresh --help | head -1`).
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut output = io::stdout().lock();
@@ -92,7 +91,7 @@ fn write_step(elapsed: Duration, step: fmt::Arguments<'_>) {
     write_error(format_args!("docusign-refresh: {:>5} ms: {step}\n", elapsed.as_millis()));
 }
 
-/// In one call, so that lines of runs at the same time do not mix. Where it fails there is nobody left to tell.
+/// In one call, so that the lines of simultaneous runs do not mix. If it fails, there is no other place to say so.
 fn write_error(text: fmt::Arguments<'_>) {
     let _ = io::stderr().lock().write_all(text.to_string().as_bytes());
 }

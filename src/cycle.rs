@@ -1,4 +1,4 @@
-//! The story of a run: one cycle, in order.
+//! One refresh cycle, in order:
 //!
 //!     find, read    the token file as it is, without a lock
 //!     lock          wait for other runs, then read again: one of them may have refreshed it
@@ -8,7 +8,7 @@
 //!     commit        the new tokens, durable, in the token file's place
 //!     publish       the access token to its readers: also where no refresh was needed
 //!
-//! Every step before the refresh leaves the refresh token unspent.
+//! Before `refresh`, every step that fails leaves the refresh token unspent.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -24,13 +24,13 @@ use crate::token_file::{LockedTokenFile, TokenFile};
 use crate::token_set::TokenSet;
 use crate::transport::{Client, Network, ProxyServer};
 
-/// What the token file holds at last, and how it came there.
+/// What the token file holds at the end, and how it got there.
 struct Renewed {
     outcome: Outcome,
     stored: TokenSet,
     /// What it held before this run's own refresh.
     before: Option<TokenSet>,
-    /// Until when the network may take, if it was needed.
+    /// The deadline of all network work, if there was any.
     deadline: Option<Instant>,
 }
 
@@ -107,8 +107,8 @@ fn renew(
     Ok(Renewed { outcome, stored: now, before: Some(stored), deadline: Some(deadline) })
 }
 
-/// Still under the lock: so an older access token never comes after a newer one. The network has what the refresh
-/// has left of the time.
+/// Still under the lock, so that an older access token never replaces a newer one. It gets the time that the
+/// refresh has left.
 fn publish(
     settings: &Settings,
     publisher: &mut Publisher,
@@ -134,8 +134,8 @@ fn publish(
     Err(failure.hint("the next run publishes it, also one that --min-ttl finds fresh"))
 }
 
-/// A dry run: the same cycle up to the request. It leaves the token file and all drafts as they are, and tells
-/// what a run would recover.
+/// A dry run: the same cycle up to the request. It changes neither the token file nor a draft, and says what a
+/// run would recover.
 fn dry_run(
     settings: &Settings,
     locked: &LockedTokenFile,
@@ -153,7 +153,7 @@ fn dry_run(
         return Ok((outcome, stored));
     }
     locked.expect_no_unread_response(&stored)?;
-    // Its name is taken where an interrupted run left one, which proves the same.
+    // A draft that an interrupted run left has the name already, and proves the same.
     if !has_drafts {
         drop(locked.draft(&stored, MAX_RESPONSE)?);
         console.journal().step(format_args!("the draft is in place"));
@@ -166,7 +166,7 @@ fn dry_run(
     Ok((Outcome::DryRun { request }, stored))
 }
 
-/// How the run ends if it needs no request: another run has refreshed since `seen`, or the access token lives
+/// The outcome if no request is needed: another run has refreshed since `seen`, or the access token is valid for
 /// long enough.
 fn without_request(settings: &Settings, seen: Option<TokenSet>, stored: &TokenSet) -> Option<Outcome> {
     if seen.is_some_and(|seen| is_refreshed(stored, &seen)) {
@@ -180,8 +180,8 @@ fn token_request(settings: &Settings, stored: &TokenSet) -> TokenRequest {
     TokenRequest::new(&settings.client, Grant::refresh_token(stored.refresh_token()), &settings.parameters)
 }
 
-/// The end of a run whose refresh brought no tokens. Whoever made the sent ones worthless may have stored
-/// others: another run, or a human at a login.
+/// The end of a run whose refresh brought no tokens. If the server rejected the ones sent, another run or a login
+/// may have stored new ones meanwhile.
 fn without_tokens(
     settings: &Settings,
     unsuccessful: &Unsuccessful,
@@ -202,8 +202,8 @@ fn without_tokens(
     }
 }
 
-/// Whether someone stored other tokens since `before`, and with them an access token to use. What was
-/// written of its end, and is over, counts only if it was written anew: not every answer tells.
+/// Whether other tokens were stored since `before`, with an access token that can be used. An expiry in the past
+/// disqualifies it only if the expiry changed, too: some servers omit `expires_in`.
 fn is_refreshed(now: &TokenSet, before: &TokenSet) -> bool {
     if now.has_tokens_of(before) || now.access_token().is_none() {
         return false;
@@ -213,7 +213,7 @@ fn is_refreshed(now: &TokenSet, before: &TokenSet) -> bool {
     end == before.expires_at(clock) || end.is_none_or(|end| end > clock)
 }
 
-/// How long the stored access token still lives, if that is at least `min_ttl`.
+/// How long the stored access token is still valid, if that is at least `min_ttl`.
 fn remaining_life(stored: &TokenSet, min_ttl: Duration) -> Option<Duration> {
     let now = SystemTime::now();
     let left = stored.expires_at(now)?.duration_since(now).ok()?;

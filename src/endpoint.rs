@@ -1,6 +1,6 @@
-//! The URLs of an authorization server, and the one to which it sends a browser back.
+//! The URLs of an authorization server, and the one that it redirects a browser to.
 //!
-//! A `TokenEndpoint` is built only by its parser, so whoever holds one knows: https, or http to a
+//! Only its parser builds a `TokenEndpoint`. So each one is https, or http to a
 //! literal loopback address; no user, password or fragment in it (RFC 6749, section 3.2). The same holds for an
 //! `AuthorizationEndpoint` (section 3.1). Pure: no name is looked up here.
 
@@ -12,7 +12,7 @@ use http::uri::Scheme;
 
 use crate::failure::{InvalidValue, choose};
 
-/// The two public environments of Docusign (facts 1.1: every region logs in at the same host).
+/// The two public environments of Docusign. Every region logs in at the same host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Environment {
     Demo,
@@ -79,7 +79,7 @@ impl TokenEndpoint {
         if url.contains('#') {
             return not_a_url("a fragment in the URL (RFC 6749, section 3)");
         }
-        // The parser passes over a port that is out of range, and text before it.
+        // The parser accepts a port that is out of range, and text before it.
         let port = &authority.as_str()[authority.host().len()..];
         let is_port = |digits: &str| digits.parse::<u16>().is_ok_and(|port| port != 0) && !digits.starts_with('+');
         if authority.host().is_empty() || !(port.is_empty() || port.strip_prefix(':').is_some_and(is_port)) {
@@ -93,7 +93,7 @@ impl TokenEndpoint {
         }
     }
 
-    /// Where Docusign and what is built like it keep their account list: `/oauth/userinfo` for `/oauth/token`.
+    /// Where Docusign and servers like it keep the account list: `/oauth/userinfo` for `/oauth/token`.
     pub fn userinfo(&self) -> Option<Uri> {
         let (directory, _) = self.0.path().rsplit_once('/')?;
         let scheme = self.0.scheme()?.clone();
@@ -153,8 +153,8 @@ impl AuthorizationEndpoint {
     }
 }
 
-/// Where the authorization server sends the browser after a login. Servers compare it letter by letter, so it
-/// stays as it was written.
+/// Where the authorization server sends the browser after a login. Servers compare it character by character, so
+/// it is never normalized.
 #[derive(Debug)]
 pub struct RedirectUri(String);
 
@@ -187,7 +187,7 @@ impl Default for RedirectUri {
     }
 }
 
-/// Without its query, where some servers want a key.
+/// Without its query, which at some servers holds a key.
 impl fmt::Display for TokenEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.is_plain() { "http" } else { "https" };

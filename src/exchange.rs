@@ -9,13 +9,13 @@
 //! | not now         | yes, when the server says so (429, 503, `Retry-After`), if it fits      |
 //! | outcome unknown | at once, a few times, within 30 s: if the server did rotate, only a     |
 //! |                 | prompt replay can fall into its grace window. Never with `--no-replay`  |
-//! | refused         | no: the server has judged (RFC 6749, section 5.2)                       |
+//! | rejected        | no: an error response is final (RFC 6749, section 5.2)                  |
 //! | not understood  | no: a successful response that may hold tokens is kept in a file        |
 //! | not OAuth       | no: something else responds there. Only a successful response that      |
 //! |                 | can't hold a token is of unknown outcome                                |
 //!
-//! Nothing is sent that could not be answered in time, and after the first unknown outcome nothing is
-//! sent once the 30 s are over, whatever came in between.
+//! Nothing is sent so late that its response could not arrive in time; and after the first unknown outcome,
+//! nothing is sent once the 30 s are over, whatever happened in between.
 
 mod diagnosis;
 mod login_diagnosis;
@@ -42,7 +42,7 @@ pub struct Refreshed {
     pub summary: String,
 }
 
-/// What is exchanged, and where.
+/// One exchange: the request, where it goes, and how often.
 pub struct Exchange<'a> {
     pub endpoint: &'a TokenEndpoint,
     pub request: &'a TokenRequest,
@@ -54,11 +54,11 @@ pub struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    /// Refreshes once, whatever number of attempts that takes.
+    /// Runs the exchange, with as many attempts as the table allows.
     pub fn run(&self, client: &mut Client) -> Result<Refreshed, Box<Unsuccessful>> {
         let journal = self.journal;
         let mut schedule = Schedule::until(self.deadline);
-        // What a server says tells more than that it could not be reached again.
+        // A response says more than a later failure to connect.
         let mut last_response = None;
         loop {
             let number = schedule.begin_attempt();
@@ -75,7 +75,7 @@ impl Exchange<'_> {
                 Retry::After(_) if self.replay == Replay::NeverAtAll => None,
                 Retry::Backoff => schedule.backoff(Duration::ZERO),
                 Retry::After(wait) => {
-                    // The server has refused: nothing is in doubt.
+                    // The server sent an error: no tokens can be lost to a signal.
                     client.release_signals();
                     schedule.backoff(wait)
                 }
@@ -116,7 +116,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// The tokens of a response; else why there are none, and the bytes to keep if there might be some.
+    /// The tokens of a response; otherwise the reason, and the bytes to save in case they hold some.
     fn read(&self, client: &mut Client, response: &Response) -> Result<TokenResponse, (NoTokens, Vec<u8>)> {
         let mask = self.request.mask();
         let no_tokens = match TokenResponse::read(response.status, body(&response.content(), &response.end), mask) {

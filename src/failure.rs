@@ -1,7 +1,6 @@
-//! A failure as the user sees it: who must act (the exit code), what it is about, what went wrong, and
-//! the next steps.
+//! A failure as the user sees it: who must act (the exit code), its subject, what went wrong, and the next steps.
 //!
-//! Each module makes its own failures, where it knows their cause. A message reads
+//! Each module makes its own failures, next to their cause. A message reads
 //! `SUBJECT: what failed: why`, in lower case, without a full stop. It names options, variables, files
 //! and hosts, and never a value that could be a secret: of files it shows positions, and what a server
 //! says is quoted as the server's.
@@ -12,7 +11,7 @@ use std::path::Path;
 
 use crate::terminal::{escape_control, reason};
 
-/// Exit codes by sysexits' names. 0 means: the file holds fresh tokens.
+/// The exit codes of sysexits.h. 0 means that the token file holds fresh tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
@@ -27,7 +26,7 @@ pub enum Exit {
     Config = 78,
 }
 
-/// The table of exit codes. `--help` shows it, the README has the same, and a test walks them.
+/// The exit codes as `--help` shows them. The manual page and the README have the same, which tests compare.
 pub const EXITS: [(Exit, &str, &str); 9] = [
     (Exit::Usage, "USAGE", "bad arguments"),
     (Exit::DataErr, "DATAERR", "the token file is not a JSON object with a refresh token; login: no code was pasted"),
@@ -80,7 +79,7 @@ impl Failure {
         self
     }
 
-    /// What failed and why, in one line, where it is a part of something else.
+    /// What failed and why, in one line, as a part of another message.
     pub fn line(&self) -> String {
         format!("{}: {}", escape_control(&self.subject), escape_control(&self.what))
     }
@@ -108,8 +107,8 @@ impl Failure {
     }
 }
 
-/// What is wrong with a value, before it is known which option or variable gave it. It never quotes
-/// the value: a secret that was typed in the wrong place must not come out again.
+/// What is wrong with a value, whichever option or variable it came from. The value itself is never quoted: it may
+/// be a secret that was typed in the wrong place.
 #[derive(Debug, PartialEq)]
 pub struct InvalidValue {
     exit: Exit,

@@ -1,12 +1,12 @@
-//! What `--verbose` tells: one line a step, while it happens. Never a secret: a step names hosts,
-//! addresses, states and times, and of a server's text only what the request's mask lets through.
+//! The steps that `--verbose` shows, one line each, as they happen. Never a secret: a step names hosts, addresses,
+//! states and times, and quotes a server only through the request's mask.
 //!
 //! Modules write to a journal; `console` decides whether and where it appears.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// A place for steps. It is copied freely, because the transport needs one below ureq.
+/// A place for steps. `Copy`, because the transport needs one below ureq.
 #[derive(Clone, Copy)]
 pub struct Journal(Option<Listener>);
 

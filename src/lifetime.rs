@@ -7,17 +7,17 @@ use crate::member_names::{Meaning, Subject, Unit, meaning};
 
 const DAY: u64 = 86_400;
 
-/// No access token is issued for longer: a larger number counts milliseconds, if it makes sense so.
+/// No access token is issued for longer. A larger number counts milliseconds, if that makes sense.
 pub const MAX_LIFETIME: Duration = Duration::from_secs(400 * DAY);
 
 /// Refresh tokens are issued for some years (Intuit: five).
 const MAX_REFRESH_TOKEN_LIFETIME: Duration = Duration::from_secs(10 * 366 * DAY);
 
-/// Seconds since 1970, from 2020 to 2039: some server has put a point in time where a lifetime belongs.
+/// Seconds since 1970, from 2020 to 2039: some servers send a point in time instead of a lifetime.
 const POINTS_IN_TIME: std::ops::Range<u64> = 1_577_836_800..2_177_452_800;
 
-/// How long what these members issue is valid, if they say so in a way that can be understood. A name with the
-/// unit in it goes before one without: Zoho sends `expires_in` in milliseconds beside `expires_in_sec`.
+/// The lifetime that these members state, if it can be understood. A name with a unit in it goes before one
+/// without: Zoho sends `expires_in` in milliseconds next to `expires_in_sec`.
 pub fn of(subject: Subject, members: &Object) -> Option<Duration> {
     among(subject, members.iter().filter_map(|(name, value)| Some((meaning(&name)?, value))))
 }

@@ -1,16 +1,16 @@
-//! The story of a login: the authorization code grant (RFC 6749, section 4.1) with PKCE, by pasting.
+//! One login, in order: the authorization code grant (RFC 6749, section 4.1) with PKCE, by pasting.
 //!
-//!     prove         lock, recover, draft: there is a place for the tokens. Then let go of all that
+//!     prove         lock, recover, draft: the tokens can be stored. Then all of that is released
 //!     ask           print the address to open, and read one line: the redirected address or the code
 //!     lock, draft   as a refresh does, and with what the token file says by now
 //!     exchange      one POST, never repeated: a code is good once
 //!     commit        as a refresh does
 //!     userinfo      if wanted, the default account, in a commit of its own
 //!
-//! Nothing is held while a human types. A scheduled refresh would else wait for someone who has gone to lunch,
-//! and fail; and Ctrl-C would leave a draft behind. What is proven before the address is printed can change
-//! until the line is there, so it is proven once more before the code is spent. Whatever refresh token the file
-//! holds by then gives way to the login's; but not one that is written after that, see [`crate::token_file`].
+//! No lock is held while a human types: a scheduled refresh would wait for somebody at lunch, and fail, and Ctrl-C
+//! would leave a draft behind. What was proven before the address is printed may have changed by then, so it is
+//! proven again before the code is spent. The login replaces the refresh token that the file holds at that
+//! point, but not one that is stored later: see [`crate::token_file`].
 //!
 //! There is no listener for the redirect. The browser is often on another machine, and a port that must equal a
 //! registered one is often taken; a line can be pasted everywhere.
@@ -52,7 +52,7 @@ struct Login<'a> {
 }
 
 impl Login<'_> {
-    /// Fails where the tokens could not be stored, before anyone goes to the browser.
+    /// Fails if the tokens could not be stored, before anybody opens the browser.
     fn prove(&self) -> Result<(), Failure> {
         let locked = self.lock()?;
         let stored = locked.read_for_login()?;
@@ -153,7 +153,7 @@ impl Login<'_> {
         }
     }
 
-    /// The default account, as members of the token file; else why not.
+    /// The default account, as members of the token file, or why there is none.
     fn account(&self, client: &mut Client, stored: &TokenSet) -> Result<account::Members, String> {
         let uri = self.common.endpoint.userinfo().ok_or("it has no address next to the token endpoint")?;
         let authorization = stored.access_token().map(|token| token.with_prefix("Bearer "));

@@ -1,19 +1,20 @@
 //! docusign-refresh: one read-refresh-write cycle on a token file.
 //!
-//! The worst thing this program can do is to let the server spend the refresh token and then lose
-//! the new one: a human must then log in again. Every module serves that first.
+//! The worst this program can do is to let the server spend the refresh token and then lose the new one: somebody
+//! must then log in again. Every module serves to prevent that.
 //!
-//! * `cycle`: the story of a run; start reading there. `login`: the story of a login;
-//!   `renewal`: what both end with
-//! * `cli`, `config`: what is to be done (argv; then environment and the files it names)
-//! * `token_file`: lock, read, draft, commit, recovery; who may see what when
-//! * `token_set`: what a token file says; the rule by which a token response changes it
-//! * `exchange`: one refresh with its retries; `oauth` says what is sent and understood, `transport`
-//!   sends it
+//! * `cycle`: the steps of a refresh; start reading there. `login`: the steps of a login. `renewal`: the
+//!   exchange and the commit, with which both end
+//! * `cli`: the arguments; `config`: the settings, from arguments, environment variables and the files they name
+//! * `token_file`: lock, read, recovery, draft, commit; who may see what when
+//! * `token_set`: the content of a token file, and the rule by which a token response changes it
+//! * `exchange`: one exchange at the token endpoint, with its retries and its diagnosis; `oauth`: requests and
+//!   responses; `transport`: HTTP over TLS
 //! * `publish`: the access token to its readers, after the commit
-//! * `console`, `report`: the only speaker; what it tells of a run that went well
+//! * `report`: the outcome of a successful run; `console`: the only module that writes it, or anything
 //! * `failure`: exit codes, messages and hints
-//! * `json`, `text`, `endpoint`, `secret`: values; `member_names`, `lifetime`: what members say of time
+//! * `json`, `text`, `endpoint`, `secret`: values; `member_names`, `lifetime`: members that hold times
+//! * `terminal`: what may be shown; `shell`: a command to paste; `bounded`: reads with a limit
 //! * `journal`: the steps that `--verbose` shows
 //! * `os`: all that differs between systems
 

@@ -1,7 +1,6 @@
-//! From a grant to stored tokens: one exchange, and its commit. A refresh and a login both end so.
+//! From a grant to stored tokens: one exchange and its commit. A refresh and a login both end this way.
 //!
-//! Between the last byte of the response and the synced draft nothing is done but to save it: what there is to
-//! tell waits. On failure, signals stay blocked until the message that names the file with the new tokens is out.
+//! Between the last byte of the response and the synced draft nothing is done but saving it: messages wait. On failure, signals stay blocked until the message that names the file with the new tokens is out.
 
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
@@ -18,7 +17,7 @@ use crate::transport::{Client, MAX_BODY};
 /// The largest response that a draft needs room for.
 pub const MAX_RESPONSE: usize = MAX_BODY;
 
-/// What is exchanged, and where it is to be stored.
+/// A request, and where its tokens are to be stored.
 pub struct Renewal<'a> {
     pub settings: &'a Settings,
     pub request: &'a TokenRequest,
@@ -29,10 +28,10 @@ pub struct Renewal<'a> {
     pub stored: &'a TokenSet,
 }
 
-/// Why nothing new is stored.
+/// Why no new tokens are stored.
 pub enum NotRenewed {
     Unsuccessful(Box<Unsuccessful>),
-    /// The response was not understood, and is kept in this file.
+    /// The response was not understood, and is saved in this file.
     Kept(Box<Unsuccessful>, PathBuf),
     NotStored(Failure),
 }

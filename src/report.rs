@@ -1,4 +1,4 @@
-//! What the user is told of a run that ended well. Pure: `console` prints it.
+//! The outcome of a successful run, as text. Pure: `console` writes it.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,18 +8,18 @@ use crate::json::quote;
 use crate::terminal::escape_control;
 use crate::token_set::TokenSet;
 
-/// A run that ended well: exit code 0.
+/// A successful run: exit code 0.
 pub struct Report {
     pub outcome: Outcome,
     /// What the token file holds now.
     pub stored: TokenSet,
-    /// What became of the access token elsewhere.
+    /// Where the access token was published.
     pub published: Vec<Publication>,
     /// What a dry run would have published, a line for each place.
     pub planned: Vec<String>,
 }
 
-/// What became of the access token at one place.
+/// The access token at one of its places.
 pub struct Publication {
     pub place: Place,
     pub published: Published,
@@ -42,7 +42,7 @@ pub enum Published {
     NewerKept,
 }
 
-/// Why the token file holds fresh tokens, or that it was only a trial.
+/// Why the token file holds fresh tokens; or that this was a dry run.
 pub enum Outcome {
     Refreshed { lifetime: Option<Duration>, is_rotated: bool },
     LoggedIn { lifetime: Option<Duration> },
@@ -125,7 +125,7 @@ fn rounded(duration: Duration) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_secs(duration.as_secs()))
 }
 
-/// What `--print` asked for. A dry run has no tokens to give, only its status.
+/// What `--print` writes. A dry run has no tokens to show, only its status.
 #[expect(clippy::disallowed_methods, reason = "--print is the user's wish to see them")]
 pub fn printed(what: Print, report: &Report, settings: &Settings, now: SystemTime) -> String {
     let Report { outcome, stored, .. } = report;

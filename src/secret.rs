@@ -1,8 +1,7 @@
-//! Text that can't be printed by accident.
+//! Text that cannot be printed by accident.
 //!
-//! A `Secret` has no `Display`, `Clone`, `Serialize` or telling `Debug`; the one way to its text
-//! is [`Secret::expose`], and a lint (`clippy::disallowed_methods`, .ci/clippy.toml) asks every
-//! caller for a written reason.
+//! A `Secret` has no `Display`, `Clone` or `Serialize`, and its `Debug` shows nothing. The only way to its text is
+//! [`Secret::expose`], for which a lint (`clippy::disallowed_methods`, .ci/clippy.toml) requires a written reason.
 
 use std::fmt;
 
@@ -14,24 +13,24 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The only door. Each use says, in its lint exception, where the text goes.
+    /// The text. Each use says, in its lint exception, where it goes.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Another one that holds the same text.
+    /// A copy, made on purpose.
     #[expect(clippy::disallowed_methods, reason = "from secret to secret")]
     pub fn copy(&self) -> Self {
         Self::new(self.expose())
     }
 
-    /// The text behind a prefix that is public.
+    /// The text without a public prefix.
     #[expect(clippy::disallowed_methods, reason = "from secret to secret")]
     pub fn without_prefix(&self, prefix: &str) -> Self {
         Self::new(self.expose().strip_prefix(prefix).unwrap_or(self.expose()))
     }
 
-    /// The text with a prefix that is public.
+    /// The text with a public prefix.
     #[expect(clippy::disallowed_methods, reason = "from secret to secret")]
     pub fn with_prefix(&self, prefix: &str) -> Self {
         Self::new(format!("{prefix}{}", self.expose()))

@@ -1,8 +1,8 @@
 //! A command as a human pastes it into a shell. Pure.
 //!
-//! Words that are plain everywhere stay as they are. Else a POSIX shell takes everything literally between
-//! single quotes. Windows has two shells and no quotes that hide everything from both: within double quotes
-//! cmd.exe still looks for `%NAME%`, and PowerShell for `$` and backticks.
+//! Words that need no quotes get none. A POSIX shell takes everything between single quotes literally. Windows has
+//! two shells, and no quotes that work for every character in both: within double quotes, cmd.exe still expands
+//! `%NAME%`, and PowerShell `$` and backticks.
 
 /// The words as one line.
 pub fn command_line(words: &[String]) -> String {

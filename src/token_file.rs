@@ -13,37 +13,37 @@
 //! The lock is held from before the read that decides until the commit has ended. It blocks other runs
 //! only: readers never lock, and see the old file or the new one.
 //!
-//! A draft goes through these states, and a run may die in any of them without harm:
+//! A draft goes through these states, and a run may be interrupted in any of them without harm:
 //!
 //! * *created*: empty, mode 0600; then it gets the owner, group and mode of TOKENS.
-//! * *blank*: as many form feeds as the largest new content has bytes, synced, and its name, too. So a full,
-//!   read-only or forbidden disk is found before the refresh token is spent. JSON takes a form feed
-//!   nowhere: a draft that is half written, or half on the disk, never parses. The lock file holds a
+//! * *blank*: as many form feeds as the largest new content has bytes, synced together with its name. So a full,
+//!   read-only or forbidden disk is found before the refresh token is spent. JSON allows a form feed
+//!   nowhere, so a draft that is half written, or half on the disk, never parses. The lock file holds a
 //!   fingerprint of the refresh token to be sent, until all is done and on the disk.
 //! * *complete*: the new content, written over the form feeds, cut to its length, synced. From here on the
-//!   new refresh token is safe. A complete draft is only ever replaced as a whole.
+//!   new refresh token is safe. A complete draft is only replaced as a whole.
 //! * *committed*: renamed to TOKENS, and the directory synced.
 //!
-//! Where the disk does not take the content, or TOKENS was edited by then, a second draft is written. Once
-//! complete and synced, it takes the first one's place.
+//! If the content cannot be written, or TOKENS was edited meanwhile, a second draft is written. Once complete and
+//! synced, it replaces the first one.
 //!
-//! Whoever holds the lock next deals with the drafts of an interrupted run. A blank one is removed. A
-//! complete one is never thrown away: it is promoted, or, if TOKENS by now holds another refresh token
+//! The next run recovers the drafts of an interrupted one. A blank draft is removed. A complete one is never
+//! thrown away: it is promoted, or, if TOKENS by now holds another refresh token
 //! than the one that was sent (a human authorized again), saved as TOKENS.rescue-N. If TOKENS by now is not a
 //! token file, its content is saved under such a name. A draft that is neither blank nor complete is saved as
-//! well, unless the lock file tells that the machine went down while it was written: then its tokens are
-//! salvaged, if its refresh token is whole; if not, nothing in it is of use.
+//! well, unless the lock file shows that the machine went down while it was written: then its tokens are
+//! salvaged if its refresh token is whole; otherwise nothing in it can be used.
 //!
-//! A login goes through the same states. To it, TOKENS may also be missing, blank or without tokens: then the draft
-//! is for this user alone, the note is the fingerprint of no token, and whoever finds both with a complete draft
-//! promotes it. The draft that proves the place before a human is asked is removed, and the lock released.
+//! A login goes through the same states. For a login, TOKENS may also be missing, blank or without tokens: then the
+//! draft is private to this user, the note is the fingerprint of no token, and the next run that finds both with a
+//! complete draft promotes it. The draft that proves the place before the prompt is removed, and the lock released.
 //!
-//! Where TOKENS can't be renamed over (a single file that is mounted into a container: `EBUSY`), it
-//! is overwritten in place and synced. The complete draft is the redo log until that is done, and
-//! with the fingerprint erased first, it counts whatever half of it TOKENS holds.
+//! Where a rename cannot replace TOKENS (a single file that is mounted into a container: `EBUSY`), it is
+//! overwritten in place and synced. Until that is done, the complete draft is the redo log; the fingerprint is
+//! erased first, so that the draft counts whatever part of it TOKENS holds.
 //!
-//! After a response is kept, the lock file goes on to name the refresh token that brought it: no run sends that one
-//! again as long as the response is there.
+//! After a response is saved unread, the lock file keeps naming the refresh token that brought it: no run sends that
+//! token again while the response is there.
 
 pub mod disk;
 mod draft;
@@ -89,7 +89,7 @@ impl TokenFile {
         self.path.owns(path)
     }
 
-    /// A token file that an interrupted login was about to create. Its tokens are in the draft.
+    /// A token file that an interrupted login was about to create: its tokens are in the draft.
     fn left_by_login(given: &Path) -> Option<Self> {
         let path = TokenPath::find_for_login(given).ok().filter(|path| !disk::exists(path.resolved()))?;
         let is_of_login = matches!(Note::at(&path.lock()), Ok(note) if note == Note::of_first_login());
@@ -102,8 +102,8 @@ impl TokenFile {
         TokenPath::find_for_login(given).map(|path| Self { path })
     }
 
-    /// What stands here before the wait for the lock; None where a run is overwriting it in place or
-    /// creating it, or just was, or died at it.
+    /// The content before the wait for the lock. None if a run is, or was when it was interrupted, overwriting the
+    /// file in place or creating it.
     pub fn read_unlocked(&self) -> Result<Option<TokenSet>, Failure> {
         match read(&self.path) {
             Err(unread) if unread.is_transient() && (disk::exists(&self.path.draft()) || read(&self.path).is_ok()) => {

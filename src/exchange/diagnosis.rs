@@ -1,5 +1,5 @@
-//! From the end of an exchange to what the user is told of it: the exit code says who must act, the hints say
-//! what to do. How to log in again is for the caller to add.
+//! From a failed exchange to its message: the exit code says who must act, the hints say what to do. The caller
+//! adds how to log in again.
 
 use std::path::Path;
 
@@ -14,12 +14,12 @@ pub struct Context<'a> {
     /// As given.
     pub token_file: &'a Path,
     pub endpoint: &'a TokenEndpoint,
-    /// What about client id and secret was hardly meant.
+    /// What looks like a mistake in the client id or secret.
     pub client_oddities: &'a [String],
 }
 
 impl Unsuccessful {
-    /// What the user is told if nobody else has stored other tokens.
+    /// The failure, if nobody else has stored other tokens meanwhile.
     pub fn diagnosis(&self, context: Context<'_>) -> Failure {
         let mut what = format!("not refreshed by {}: {}", context.endpoint.host(), self.cause);
         if let Some(trace) = &self.trace {
@@ -46,7 +46,7 @@ impl Unsuccessful {
         .hint("run again to refresh the new login")
     }
 
-    /// A response that may hold tokens, and is now in this file.
+    /// A response that may hold tokens, and was saved in this file.
     pub fn kept(&self, context: Context<'_>, file: &Path) -> Failure {
         let what = format!(
             "the response of {} was not understood, and is kept in {}: {}",
@@ -81,7 +81,7 @@ impl Unsuccessful {
 
     pub fn hints(&self, context: Context<'_>) -> Vec<String> {
         match &self.cause {
-            // An attempt before it may have been sent.
+            // Only without an earlier attempt that may have been sent.
             Cause::NotSent(reason) if !self.may_be_spent => {
                 vec![format!("nothing was sent; {}", reason.hint())]
             }
@@ -106,7 +106,7 @@ impl Unsuccessful {
     }
 
     fn reauthorization_hints(&self, context: Context<'_>) -> Vec<String> {
-        // Who rotated the token is known: most likely this run itself.
+        // Most likely it was this run itself that rotated the token.
         let lost = self.may_be_spent.then(|| {
             "most likely this run's own request spent the refresh token, and the response with the new one was lost"
                 .to_owned()

@@ -1,5 +1,5 @@
-//! What the user is told of a login whose code brought no tokens. The code can't be sent again, whatever came of
-//! it: each hint ends with another login.
+//! The message of a login whose code brought no tokens. A code is never sent twice, so every failure ends with the
+//! hint to log in again.
 
 use std::path::Path;
 
@@ -30,7 +30,7 @@ impl Unsuccessful {
         }
     }
 
-    /// A response that may hold tokens, and is now in this file.
+    /// A response that may hold tokens, and was saved in this file.
     pub fn kept_by_login(&self, context: Context<'_>, file: &Path) -> Failure {
         let (host, file, token_file) = (context.endpoint.host(), file.display(), context.token_file.display());
         let what = format!("the response of {host} was not understood, and is kept in {file}: {}", self.cause);
@@ -39,8 +39,7 @@ impl Unsuccessful {
             .hint("if there is none, delete the file, check --token-endpoint, and run the login again")
     }
 
-    /// The server rejected the code: `invalid_grant` (RFC 6749, section 5.2), if nothing in it says that it is
-    /// about the client. Docusign calls a late code `expired_client_token`.
+    /// The server rejected the code: `invalid_grant` (RFC 6749, section 5.2), unless its text blames the client. Docusign calls a late code `expired_client_token`.
     fn is_code_rejected(&self) -> bool {
         let Cause::Refused(error) = &self.cause else { return false };
         let is_late = error.description.as_deref() == Some("expired_client_token");

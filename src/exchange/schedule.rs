@@ -4,13 +4,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::transport::Deadlines;
 
-/// How long after a lost response a replay may still fall into a grace window: Okta's and WorkOS's are as
-/// long, and Docusign's own SDK retries for that time.
+/// How long after a lost response a replay may still fall into a server's grace period: Okta's and WorkOS's last
+/// as long, and Docusign's own SDK retries for that time.
 const REPLAY_WINDOW: Duration = Duration::from_secs(30);
 const MAX_REPLAYS: u32 = 3;
 const INITIAL_BACKOFF: Duration = Duration::from_millis(250);
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
-/// No request is sent during the last half second, or the last quarter of a shorter time-out: its response
+/// No request is sent during the last half second, or the last quarter of a shorter timeout: its response
 /// could not arrive in time. The same margin again is kept for connecting.
 const MAX_MARGIN: Duration = Duration::from_millis(500);
 
@@ -20,7 +20,7 @@ pub enum Replay {
     Prompt,
     /// Not if its outcome is unknown.
     Never,
-    /// Not even if it was refused for now: an authorization code is good once (RFC 6749, section 4.1.2).
+    /// Not even if the server says to try later: an authorization code works once (RFC 6749, section 4.1.2).
     NeverAtAll,
 }
 
@@ -50,8 +50,8 @@ impl Schedule {
         self.first_unknown.is_some()
     }
 
-    /// How long to wait, if there is time for another attempt. Doubling, with jitter: a crowd that failed
-    /// together must not come back together. The server may ask for `least`.
+    /// How long to wait, if there is time for another attempt. The wait doubles, with jitter, so that many runs
+    /// that failed at once do not return at once. The server may require `least`.
     pub fn backoff(&self, least: Duration) -> Option<Duration> {
         let doubled = INITIAL_BACKOFF.saturating_mul(1 << self.attempts.min(8).saturating_sub(1));
         let wait = doubled.min(MAX_BACKOFF);

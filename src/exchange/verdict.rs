@@ -1,4 +1,4 @@
-//! What one attempt without tokens means, and whether another may follow.
+//! What an attempt without tokens means, and whether another one may follow.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -21,7 +21,7 @@ pub enum Retry {
     Backoff,
     /// When the server allows it.
     After(Duration),
-    /// At once: the outcome is unknown, and only a prompt replay can fall into a grace window.
+    /// At once: the outcome is unknown, and only a prompt replay can fall into a server's grace period.
     Promptly,
     Never,
 }
@@ -34,14 +34,14 @@ pub enum Cause {
     Lost(Reason),
     /// No repetition will help: TLS, certificate, proxy settings.
     Misconfigured(Reason),
-    /// The server can't respond now, or did not do so in full: HTTP status, what it said.
+    /// The server is unavailable, or its response was cut off: HTTP status, and its message.
     Unavailable {
         status: u16,
         said: Option<ErrorResponse>,
         retry_after: Option<Duration>,
     },
     Refused(ErrorResponse),
-    /// 401 without words: client authentication failed (RFC 6749, section 5.2).
+    /// 401 without an error response: client authentication failed (RFC 6749, section 5.2).
     Unauthorized {
         challenge: Option<String>,
     },
@@ -54,7 +54,7 @@ pub enum Cause {
         what: &'static str,
         said: Option<String>,
     },
-    /// A successful response that may hold tokens: all of it.
+    /// A successful response that may hold tokens, with every byte of it.
     NotUnderstood {
         status: u16,
         what: &'static str,
@@ -62,7 +62,7 @@ pub enum Cause {
     },
 }
 
-/// What may be told of a response.
+/// What the journal may show of a response.
 pub struct ResponseSummary {
     status: u16,
     /// Of the body, in bytes.
@@ -104,9 +104,9 @@ impl From<TransportFailure> for Verdict {
     }
 }
 
-/// The verdict on a response without tokens. The order of the arms is the rule: what the status says of
-/// *when* (429, 503) goes before the words; words go before the rest of the status; and only a response that
-/// says nothing and can't hold a token is of unknown outcome. `kept` is the response as it came.
+/// The verdict on a response without tokens. The order of the arms is the rule: 429 and 503, which say *when* to
+/// try again, go before the error response; that goes before any other status; and the outcome is unknown only if
+/// the response says nothing and cannot hold a token. `kept` is the response as it came.
 pub fn judge(response: Response, no_tokens: NoTokens, kept: Vec<u8>, mask: &Mask) -> Verdict {
     let Response { status, location, retry_after, challenge, end, .. } = response;
     // "Retry-After: 0" is not an invitation to hammer.
@@ -128,7 +128,7 @@ pub fn judge(response: Response, no_tokens: NoTokens, kept: Vec<u8>, mask: &Mask
         (_, Ok(error), _) if error.meaning == Meaning::TryLater => later(Some(error), retry_after),
         (_, Ok(error), _) if error.meaning == Meaning::TooOften => match retry_after {
             Some(_) => later(Some(error), retry_after),
-            // To send it again would prolong what the server complains of.
+            // Another request would only add to the excess.
             None => Verdict::new(Cause::Refused(error), Retry::Never),
         },
         (408 | 500.., Ok(error), _) if error.meaning == Meaning::Unknown => {
@@ -235,6 +235,7 @@ impl fmt::Display for Cause {
         }
     }
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,4 +1,4 @@
-//! The line that a human pastes: read, and refused in words.
+//! Reads the line that a human pastes, and says what is wrong with it.
 
 use std::io::{self, BufRead as _, Read as _};
 
@@ -8,7 +8,7 @@ use crate::secret::Secret;
 use crate::terminal::reason;
 use crate::text;
 
-/// In bytes. A terminal takes less of a line, and a browser not much more of an address.
+/// In bytes: longer than any line of a terminal, and than most addresses of a browser.
 const MAX_LINE: u64 = 64 << 10;
 
 const SUBJECT: &str = "standard input";
@@ -30,7 +30,7 @@ pub fn read_line() -> Result<Secret, Failure> {
     Ok(Secret::new(line))
 }
 
-/// Why the line is of no use.
+/// Why the line cannot be used.
 pub fn failure(no_code: NoCode, mask: &Mask) -> Failure {
     let unusable = |what: &str| Failure::new(Exit::DataErr, SUBJECT, what);
     match no_code {

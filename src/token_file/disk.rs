@@ -1,4 +1,4 @@
-//! Reading and writing files of which the content counts after a power cut.
+//! Reads and writes of files that must survive a power cut.
 
 use std::fs::{self, File};
 use std::io::{self, IoSlice, Write as _};

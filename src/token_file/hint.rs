@@ -1,9 +1,9 @@
-//! Next steps that lock and draft have in common.
+//! Hints that lock and draft share.
 
 use std::io;
 use std::path::Path;
 
-/// What to do where a file can't be made or written before the request.
+/// What to do if a file cannot be created or written before the request.
 pub fn cannot_write(error: &io::Error, path: &Path) -> String {
     let directory = path.parent().unwrap_or(Path::new("/")).display();
     match error.kind() {

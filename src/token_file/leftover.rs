@@ -16,7 +16,7 @@ pub enum Leftover {
     Complete(Complete),
 }
 
-/// A draft's whole content, without the fill that may follow it.
+/// A whole draft, without the fill that may follow its content.
 pub struct Complete {
     pub content: Vec<u8>,
     pub tokens: TokenSet,

@@ -1,9 +1,10 @@
 //! The kernel lock of a token file, and the note in the lock file: which refresh token the draft replaces.
 //!
-//! The lock is on a file of its own, since a lock on TOKENS would be a lock on the file that the commit
-//! replaces. The kernel releases it with the process. The note is written before a request, and erased once
-//! nothing of the run is left to be made durable. Who finds one knows that a run was interrupted; or, by a note that
-//! stays, that the refresh token it names brought a response which nobody has looked at yet.
+//! The lock is on a file of its own: a lock on TOKENS would be on the file that the commit replaces. The kernel
+//! releases it when the process ends. The note is written before a request, and erased once everything the run
+//! changed is durable. So a note that a run finds means that another one was
+//! interrupted; or, if it is of the kind that stays, that the refresh token it names brought a response that nobody
+//! has read yet.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _};
@@ -28,14 +29,14 @@ pub struct Lock {
 /// What the lock file says.
 #[derive(PartialEq)]
 pub enum Note {
-    /// No run was interrupted; or one that was overwriting TOKENS, for which the draft counts.
+    /// No run was interrupted; or one that was overwriting TOKENS in place, whose draft counts.
     Nothing,
     /// The draft replaces this refresh token.
     Replaces(Fingerprint),
-    /// The draft holds a response, which is not a token set whatever it says.
+    /// The draft holds a saved response: not a token set, even if it parses as one.
     Response,
     /// This refresh token brought a response that was not understood, and is kept.
-    Answered(Fingerprint),
+    Responded(Fingerprint),
 }
 
 /// Tells one refresh token from another, without telling the token (32 bits of FNV-1a).
@@ -45,7 +46,7 @@ pub struct Fingerprint(Vec<u8>);
 const FINGERPRINT_LENGTH: usize = 9;
 const RESPONSE: &[u8; FINGERPRINT_LENGTH] = b"response\n";
 /// What stands in place of a fingerprint's last byte.
-const ANSWERED: u8 = b'!';
+const RESPONDED: u8 = b'!';
 
 impl Fingerprint {
     #[expect(clippy::disallowed_methods, reason = "hashed")]
@@ -59,7 +60,7 @@ impl Fingerprint {
 }
 
 impl Note {
-    /// What stands in this lock file, whoever holds it.
+    /// The note in this lock file, whether or not it is locked.
     pub fn at(lock: &Path) -> io::Result<Self> {
         Self::read(&retrying(|| File::open(lock))?)
     }
@@ -70,7 +71,7 @@ impl Note {
         Ok(match &bytes[..length] {
             [] => Self::Nothing,
             noted if noted == RESPONSE => Self::Response,
-            [hash @ .., ANSWERED] => Self::Answered(Fingerprint([hash, b"\n"].concat())),
+            [hash @ .., RESPONDED] => Self::Responded(Fingerprint([hash, b"\n"].concat())),
             noted => Self::Replaces(Fingerprint(noted.to_vec())),
         })
     }
@@ -109,7 +110,7 @@ impl Lock {
         }
     }
 
-    /// Should that fail, the kernel still does it, when the file is closed.
+    /// If that fails, the kernel does it when the file is closed.
     pub fn release(self) {
         let _ = self.file.unlock();
     }
@@ -131,15 +132,15 @@ impl Lock {
     }
 
     /// Notes durably that this refresh token brought a response which is kept.
-    pub fn note_answered(&self, fingerprint: &Fingerprint) -> io::Result<()> {
+    pub fn note_responded(&self, fingerprint: &Fingerprint) -> io::Result<()> {
         let mut note = fingerprint.0.clone();
         note.pop();
-        note.push(ANSWERED);
+        note.push(RESPONDED);
         os::write_at_start(&self.file, &note)?;
         retrying(|| self.file.sync_all())
     }
 
-    /// Erases the note. A draft counts then, whatever TOKENS says.
+    /// Erases the note. From then on a draft counts, whatever TOKENS holds.
     pub fn erase_note(&self) -> io::Result<()> {
         retrying(|| self.file.set_len(0))
     }

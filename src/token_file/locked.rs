@@ -21,16 +21,16 @@ pub struct LockedTokenFile {
     pub lock: Lock,
 }
 
-/// Why the token file can't be read as one.
+/// Why a token file cannot be read as one.
 pub enum Unread {
     Unreadable(io::Error),
     NotATokenSet(Fault),
 }
 
-/// How a draft came to stand in TOKENS's place.
+/// How a draft replaced TOKENS.
 pub enum Placed {
     Renamed,
-    /// A mount point can't be renamed over.
+    /// A rename cannot replace a mount point.
     Overwritten,
     /// The same, and the draft is still there.
     OverwrittenDraftLeft(io::Error),
@@ -42,14 +42,14 @@ pub fn read(path: &TokenPath) -> Result<TokenSet, Unread> {
     TokenSet::parse(&bytes).map_err(Unread::NotATokenSet)
 }
 
-/// Reads the token file as a login does, to which a file without tokens, or none, is a place for them.
+/// Reads the token file as a login does: it need not hold tokens yet.
 pub fn read_any(path: &TokenPath) -> Result<TokenSet, Unread> {
     let bytes = disk::read_up_to(path.resolved(), MAX_SIZE + 1).map_err(Unread::Unreadable)?;
     TokenSet::parse_for_login(&bytes).map_err(Unread::NotATokenSet)
 }
 
 impl Unread {
-    /// Whether another run may be about to end this state.
+    /// Whether another run may be about to change this.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreadable(error) => error.kind() == io::ErrorKind::NotFound,
@@ -101,14 +101,14 @@ impl LockedTokenFile {
     /// Remembers that the refresh token of `sent` brought a response that is kept: it is spent, most likely. Where that
     /// can't be written, the next run sends it again, as it would after a lost response.
     pub fn remember_unread_response(&self, sent: &TokenSet) {
-        let _ = self.lock.note_answered(&Fingerprint::of(sent.refresh_token()));
+        let _ = self.lock.note_responded(&Fingerprint::of(sent.refresh_token()));
     }
 
     /// Fails while a response to the stored refresh token waits for somebody to read it: to send that token again
     /// would make a strict server revoke the one in the response (RFC 9700, section 4.14.2).
     pub fn expect_no_unread_response(&self, stored: &TokenSet) -> Result<(), Failure> {
         let sent = Fingerprint::of(stored.refresh_token());
-        if !matches!(self.lock.note(), Ok(Note::Answered(fingerprint)) if *fingerprint == sent) {
+        if !matches!(self.lock.note(), Ok(Note::Responded(fingerprint)) if *fingerprint == sent) {
             return Ok(());
         }
         let Some(response) = self.path.kept_response() else { return Ok(()) };
@@ -130,8 +130,8 @@ impl LockedTokenFile {
         Directory::open(self.path.directory())
     }
 
-    /// Makes a file that is protected as TOKENS is. Its name is on the disk before the
-    /// content is, which counts as saved from its own sync on; if that fails, it is as safe as this disk makes it.
+    /// Creates a file with the protection of TOKENS. Its name is synced before its content, which counts as saved
+    /// once it is synced itself.
     pub fn create(&self, path: &Path, tokens: &Protection, directory: &Directory, content: &[u8]) -> io::Result<File> {
         let file = tokens.create(path, self.path.resolved())?;
         tokens.give(&file, self.path.resolved())?;
@@ -140,7 +140,7 @@ impl LockedTokenFile {
         Ok(file)
     }
 
-    /// Puts a complete draft, which has this content, in TOKENS's place.
+    /// Replaces TOKENS by a complete draft, which has this content.
     pub fn replace(&self, draft: &Path, content: &Secret) -> io::Result<Placed> {
         match disk::rename(draft, self.path.resolved()) {
             Err(error) if matches!(error.kind(), io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices) => {
@@ -152,8 +152,8 @@ impl LockedTokenFile {
         }
     }
 
-    /// One write, with newlines up to the old length: whenever this dies, what stands there is the
-    /// old content or the new one, if need be with newlines behind it.
+    /// One write, padded with newlines up to the old length: if it is interrupted, TOKENS holds the old content or
+    /// the new one, possibly followed by newlines.
     #[expect(clippy::disallowed_methods, reason = "stored in the token file")]
     fn overwrite(&self, content: &Secret) -> io::Result<()> {
         let mut tokens = OpenOptions::new().write(true).open(self.path.resolved())?;

@@ -1,6 +1,6 @@
-//! Whether the token file is a mount of its own: a single file mounted into a container. Such a
-//! file can't be renamed over, and may be read-only in a directory that is not, or on a volume of
-//! its own that is full; this must be known before the refresh token is spent.
+//! Whether the token file is a mount of its own: a single file mounted into a container. A rename cannot replace
+//! such a file, and it may be read-only in a directory that is not, or on another volume that is full; this must
+//! be known before the refresh token is spent.
 
 use std::fs::{Metadata, OpenOptions};
 use std::io;

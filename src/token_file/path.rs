@@ -74,8 +74,8 @@ impl TokenPath {
         }
     }
 
-    /// Fails where the file system takes the token file's name, but none of those that a failure or a
-    /// recovery needs: the longest suffix decides.
+    /// Fails if the file system allows the token file's name, but not the longer ones that a failure or a recovery
+    /// needs. The longest suffix decides.
     pub fn check_length(&self) -> Result<(), Failure> {
         let longest = self.sibling(&format!("{RESCUE}{}", now()));
         match retrying(|| fs::symlink_metadata(&longest)) {

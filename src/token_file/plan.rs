@@ -1,7 +1,7 @@
-//! What is to become of the drafts of an interrupted run. This decides, and changes nothing.
+//! Decides what to do about the drafts of an interrupted run, and changes nothing.
 //!
 //! Three things count: what the drafts hold, whether TOKENS still holds the refresh token of which the lock
-//! file keeps a fingerprint, and whether TOKENS has the draft's tokens already. No clock has a say in this.
+//! file keeps a fingerprint, and whether TOKENS has the draft's tokens already. No clock is involved.
 
 use std::io;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::token_file::lock::{Fingerprint, Note};
 use crate::token_file::locked::{LockedTokenFile, Unread, not_prepared, read};
 use crate::token_set::TokenSet;
 
-/// What is to be done about an interrupted run.
+/// What to do about an interrupted run.
 pub struct Plan {
     /// What becomes of the second draft, then of the first one.
     pub second: Step,
@@ -28,12 +28,12 @@ pub enum Step {
     Remove,
     /// TOKENS has its tokens.
     RemoveCopy,
-    /// The machine went down while it was written, before there was a refresh token in it; or the other draft
-    /// has what it is a part of.
+    /// The machine went down while it was written, before it held a refresh token; or the other draft has the
+    /// whole of it.
     RemovePart,
     /// The second draft takes the first one's place.
     BecomeFirst,
-    /// Nobody knows of what it is a part.
+    /// It is not known what it is a part of.
     SavePart,
     SaveResponse,
     /// TOKENS holds another login.
@@ -46,12 +46,12 @@ pub enum Step {
 }
 
 impl LockedTokenFile {
-    /// Decides what is to be done about an interrupted run. Changes nothing.
+    /// The plan for what an interrupted run left. Changes nothing.
     pub fn examine(&self) -> Result<Plan, Failure> {
         let lock = self.path.lock();
         let note = self.lock.note().map_err(|error| not_prepared(&lock, "cannot read the lock file", error))?;
         // That a response is kept says nothing of a draft.
-        let note = if let Note::Answered(_) = note { &Note::Nothing } else { note };
+        let note = if let Note::Responded(_) = note { &Note::Nothing } else { note };
         let step = |path: &Path| {
             let leftover = Leftover::at(path);
             let failed = |error| not_prepared(path, "cannot read the draft of an interrupted run", &error);
@@ -98,7 +98,7 @@ impl LockedTokenFile {
         match read(&self.path) {
             Ok(stored) if stored.has_tokens_of(&draft.tokens) => Ok(Step::RemoveCopy),
             Ok(stored) if *note != Note::Nothing && !note.is_about(&stored) => Ok(Step::SetAside(draft)),
-            // What a login found there, and was to add its tokens to.
+            // What a login found there, and added its tokens to.
             Err(Unread::NotATokenSet(_)) if *note == Note::of_first_login() => Ok(Step::Promote(draft)),
             Err(Unread::NotATokenSet(_)) if *note != Note::Nothing => Ok(Step::Replace(draft)),
             Err(Unread::Unreadable(error)) if error.kind() != io::ErrorKind::NotFound => {
@@ -121,7 +121,7 @@ impl Plan {
         !self.has_drafts() && !self.is_interrupted
     }
 
-    /// Whether a name is taken that a draft of this run would need.
+    /// Whether a draft is there already, under a name that this run would need.
     pub fn has_drafts(&self) -> bool {
         !matches!((&self.second, &self.first), (Step::Nothing, Step::Nothing))
     }
@@ -134,7 +134,7 @@ impl Plan {
         }
     }
 
-    /// What a run would tell, a line each.
+    /// What a run would do, a line each.
     pub fn lines(&self) -> Vec<&'static str> {
         [&self.second, &self.first].into_iter().filter_map(Step::line).collect()
     }

@@ -1,5 +1,4 @@
-//! Who may open the file that is to take TOKENS's place: whoever may open TOKENS; or, where there is none yet, this
-//! user alone.
+//! Who may open the draft: those who may open TOKENS; or only this user, if there is no TOKENS yet.
 
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -13,7 +12,7 @@ pub enum Protection {
 }
 
 impl Protection {
-    /// The protection of what stands there, or is to.
+    /// The protection of TOKENS as it is, or as a new file.
     pub fn of(tokens: &Path) -> io::Result<Self> {
         match retrying(|| fs::metadata(tokens)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::Private),

@@ -1,8 +1,8 @@
-//! What an interrupted run left is recovered, saved or removed by whoever holds the lock next.
+//! Recovers, saves or removes what an interrupted run left. Called under the lock.
 //!
-//! No step relies on what a power cut may take back: names are synced before the first step, someone
-//! else's content before our draft gives way to it, and all of it before the note is erased. Whatever fails
-//! here leaves the drafts to the next run.
+//! No step relies on anything that a power cut may undo: names are synced before the first step, someone else's
+//! content before our draft is set aside for it, and everything before the note is erased. If a step fails, the
+//! drafts stay for the next run.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -54,7 +54,7 @@ impl Done {
 }
 
 impl LockedTokenFile {
-    /// Deals with what an interrupted run left, and tells of each step once it is done.
+    /// Recovers what an interrupted run left, and reports each step once it is done.
     pub fn recover(&self, report: &mut dyn FnMut(Recovery)) -> Result<(), Failure> {
         let plan = self.examine()?;
         if plan.is_void() {
@@ -131,7 +131,7 @@ impl LockedTokenFile {
         Ok(to)
     }
 
-    /// Saves a copy of what TOKENS says, which is not a token file, but someone's.
+    /// Saves a copy of TOKENS, which is not a token file but may matter to somebody.
     fn copy_tokens(&self, directory: &Directory) -> io::Result<PathBuf> {
         let (tokens, rescue) = (self.path.resolved(), self.path.rescue());
         let content = disk::read_up_to(tokens, usize::MAX)?;
@@ -142,7 +142,7 @@ impl LockedTokenFile {
     /// Finishes the truncation and the sync that the interrupted run did not reach.
     fn finish(&self, draft: &Path, content: &[u8], directory: &Directory) -> io::Result<File> {
         match truncate(draft, content.len()) {
-            // It has the mode of TOKENS, which may let nobody write, not even its owner.
+            // It has the mode of TOKENS, which may forbid writing even to its owner.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => self.rewrite(draft, content, directory),
             truncated => truncated,
         }
@@ -164,7 +164,7 @@ fn truncate(path: &Path, length: usize) -> io::Result<File> {
 }
 
 impl Recovery {
-    /// Whether TOKENS holds other tokens since.
+    /// Whether TOKENS now holds other tokens.
     pub fn has_replaced_tokens(&self) -> bool {
         matches!(self, Self::Promoted | Self::Salvaged | Self::Replaced(_))
     }
