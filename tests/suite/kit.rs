@@ -2,26 +2,19 @@
 //!
 //! A [`Workspace`] is a fresh directory; a [`Program`] is a command in it, with an environment of
 //! which the test knows every variable; an [`Outcome`] is all that the run left behind. The
-//! program is the file that `DOCUSIGN_REFRESH_BINARY` names, or else the one that `make` builds.
+//! program is the file that `DOCUSIGN_REFRESH_BINARY` names, by default the one that `make` builds.
 //! A Windows program is run by the command in `DOCUSIGN_REFRESH_RUNNER` (`wine`, say).
 //!
-//! Each run has `RUST_LOG=trace` and `RUST_BACKTRACE=full` set, so that a library that logs has
-//! its chance to leak, and each outcome is searched for secrets (see `canary`):
-//! - standard error never holds any;
-//! - standard output holds none but tokens that are stored in the token file, and those only
-//!   after `--print` was told to print tokens;
-//! - on disk they are in the files that the test wrote itself, in the drafts of these
-//!   (`NAME.new`, `NAME.new.again`, `NAME.rescue-…`, `NAME.answer-…`), and in no other file of the workspace; but
-//!   the access token file and its draft hold access tokens.
+//! Each run has `RUST_LOG=trace` and `RUST_BACKTRACE=full` set, so that a library that logs has its chance to
+//! leak, and each outcome is searched for secrets: see `leaks`.
 //!
 //! A failed test shows the whole outcome and keeps the directory. A run that hangs is killed
 //! after two minutes.
 
-use crate::canary;
+use crate::leaks::Traces;
 use crate::pattern::{Span, Visible};
 #[cfg(target_os = "linux")]
 use crate::seccomp::{self, Calls};
-use crate::token_server::rotated_access_token;
 use crate::token_server::{Authority, Client, Leaf, Protection, Record, Rotation, Script, Terms, TokenServer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -535,85 +528,10 @@ impl Outcome {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
-    /// Every place at which there is a secret that does not belong there.
+    /// Every place that has a secret which does not belong there.
     pub fn leaks(&self) -> Vec<String> {
-        let mut printed = self.stdout.clone();
-        for token in self.printable_tokens() {
-            while let Some(at) = canary::position(&printed, token.as_bytes()) {
-                printed.drain(at..at + token.len());
-            }
-        }
-        let streams = [("standard output".to_owned(), &printed), ("standard error".to_owned(), &self.stderr)];
-        let published: BTreeMap<&String, Vec<u8>> =
-            self.files.iter().map(|(name, content)| (name, self.unpublished(name, content))).collect();
-        let files = published
-            .iter()
-            .filter(|(name, _)| !self.may_hold_secrets(name))
-            .map(|(name, content)| ((*name).clone(), content));
-        streams
-            .into_iter()
-            .chain(files)
-            .filter_map(|(place, bytes)| {
-                let leak = canary::find(bytes)?;
-                Some(format!("a secret {} in {place}: {}", leak.form, leak.context))
-            })
-            .collect()
-    }
-
-    /// A file without the access tokens that are to be there.
-    fn unpublished(&self, name: &str, content: &[u8]) -> Vec<u8> {
-        let mut content = content.to_vec();
-        let variable = self.environment.get(OsStr::new("DOCUSIGN_ACCESS_TOKEN_FILE"));
-        let option = self.args.iter().position(|arg| arg == "--access-token-file").map(|at| &self.args[at + 1]);
-        let file = option.or(variable).and_then(|file| file.to_str());
-        if file.is_some_and(|file| [file, &format!("{file}.new")].contains(&name)) {
-            let stored = self.stored_members().into_iter().filter(|(member, _)| member == "access_token");
-            let of_rotation = (0..100).rev().map(rotated_access_token);
-            for token in stored.map(|(_, token)| token).chain(of_rotation) {
-                while let Some(at) = canary::position(&content, token.as_bytes()) {
-                    content.drain(at..at + token.len());
-                }
-            }
-        }
-        content
-    }
-
-    /// The tokens that were asked for. That none is printed which is not stored is part of the
-    /// program's promise.
-    fn printable_tokens(&self) -> Vec<String> {
-        let asked = self.args.iter().zip(self.args.iter().skip(1).map(Some).chain([None]));
-        let asked = asked.filter_map(|(arg, next)| match arg.to_str()?.strip_prefix("--print")? {
-            "" => next?.to_str(),
-            value => value.strip_prefix('='),
-        });
-        let tokens = ["access-token", "refresh-token", "header", "tokens"];
-        if !asked.last().is_some_and(|what| tokens.contains(&what)) {
-            return Vec::new();
-        }
-        let is_token = |(name, _): &(String, String)| name == "access_token" || name == "refresh_token";
-        self.stored_members().into_iter().filter(is_token).map(|(_, token)| token).collect()
-    }
-
-    /// The members of the token files that are strings, and not empty.
-    fn stored_members(&self) -> Vec<(String, String)> {
-        let stored = self.given.iter().filter_map(|name| self.files.get(name));
-        let members = stored
-            .filter_map(|content| serde_json::from_slice(content).ok())
-            .flat_map(|members: serde_json::Map<String, serde_json::Value>| members);
-        members
-            .filter_map(|(name, value)| Some((name, value.as_str()?.to_owned())))
-            .filter(|(_, text)| !text.is_empty())
-            .collect()
-    }
-
-    fn may_hold_secrets(&self, name: &str) -> bool {
-        self.given.iter().any(|given| {
-            name.strip_prefix(given.as_str()).is_some_and(|suffix| {
-                ["", ".new", ".new.again"].contains(&suffix)
-                    || suffix.starts_with(".rescue-")
-                    || suffix.starts_with(".answer-")
-            })
-        })
+        let Self { stdout, stderr, files, given, args, environment, .. } = self;
+        Traces { stdout, stderr, files, given, args, environment }.leaks()
     }
 
     /// Everything that helps to understand a failure, and how to repeat it.
@@ -672,50 +590,4 @@ pub fn report_of(record: &Record) -> String {
         let _ = write!(text, "request:\n{}", Visible(lines.as_bytes()));
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NEW: &str = r#"{"access_token": "Canary7-a", "refresh_token": "Canary7-r"}"#;
-
-    /// How many leaks there are in a run of these arguments with these streams and this file.
-    fn leaks(args: &str, stdout: &str, stderr: &str, file: &str) -> usize {
-        let files = [(TOKEN_FILE, NEW), (file, "Canary7")];
-        let outcome = Outcome {
-            status: ExitStatus::default(),
-            stdout: stdout.into(),
-            stderr: stderr.into(),
-            files: files.map(|(name, text)| (name.to_owned(), text.into())).into(),
-            span: Span { start: SystemTime::now(), end: SystemTime::now() },
-            given: BTreeSet::from([TOKEN_FILE.to_owned()]),
-            command: Vec::new(),
-            args: args.split_whitespace().map(OsString::from).collect(),
-            environment: BTreeMap::new(),
-            directory: PathBuf::new(),
-            stdin: Vec::new(),
-        };
-        outcome.leaks().len()
-    }
-
-    #[test]
-    fn tokens_are_printed_only_when_asked_for() {
-        let draft = "docusign.json.new";
-        assert_eq!(leaks("", "", "", draft), 0);
-        assert_eq!(leaks("", "Canary7-a", "", draft), 1);
-        assert_eq!(leaks("--print status", "Canary7-a", "", draft), 1);
-        assert_eq!(leaks("--print header", "Bearer Canary7-a", "", draft), 0);
-        assert_eq!(leaks("--print=tokens", "Canary7-a Canary7-r", "", draft), 0);
-        assert_eq!(leaks("--print tokens", "Canary7-a Canary7-old", "", draft), 1);
-        assert_eq!(leaks("--print tokens", "Canary7-a", "Canary7-a", draft), 1);
-    }
-
-    #[test]
-    fn secrets_are_on_disk_only_where_they_belong() {
-        assert_eq!(leaks("", "", "", "docusign.json.rescue-17"), 0);
-        assert_eq!(leaks("", "", "", "docusign.json.lock"), 1);
-        assert_eq!(leaks("", "", "", "docusign.json.newer"), 1);
-        assert_eq!(leaks("", "", "", "docusign.log"), 1);
-    }
 }

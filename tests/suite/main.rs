@@ -1,6 +1,6 @@
 //! The one test binary. It drives the program that ships, built as it ships, from outside.
 //!
-//! `kit` starts the program and looks for leaked secrets; `token_server` is what it talks to;
+//! `kit` starts the program, `leaks` looks for secrets where none may be, and `token_server` is what it talks to;
 //! `cases` runs the data files in `tests/cases`, in the format that its head explains. A test
 //! that is nothing but input and wanted output belongs there. What needs a second process, a
 //! closure or a kill is a test here.
@@ -57,6 +57,7 @@ mod kept_responses;
 mod kills;
 mod kit;
 mod large_files;
+mod leaks;
 mod login;
 #[cfg(target_os = "linux")]
 mod long_names;

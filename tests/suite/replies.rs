@@ -190,7 +190,22 @@ fn a_response_without_end_is_over_when_its_object_is() {
     assert!(took < Duration::from_secs(10), "{}", outcome.report(&[]));
 }
 
-/// printf TEXT | gzip -n, and by zlib, both stored and not compressed.
+/// `TOKENS` by gzip -9n: one block with fixed Huffman codes. The tokens in it are not there in plain text.
+const HUFFMAN_CODED: &[u8] =
+    b"\x1f\x8b\x08\0\0\0\0\0\x02\x03\xabVJLNN-.\x8e/\xc9\xcfN\xcdS\xb2RrN\xccK,\xaa4\xd7\xcdK-W\xd2Q\x02\x8b\
+      \xc6\x97T\x16\xa4\x02\xa5\x9cR\x13\x8bR\x8b\x80\xa2E\xa9iE\xa9\xc5\x19X\xf4T\x94\0\xa5S+\x0a2\x81\xf2\
+      \xf1\x99@9#\x0b\x0b\x03\x83Z\0\x99\x16T\xe1f\0\0\0";
+
+/// The same with more members: one block with Huffman codes of its own.
+const WITH_ITS_OWN_CODES: &[u8] =
+    b"\x1f\x8b\x08\0\0\0\0\0\x02\x03m\x90\xcb\x0a\xc20\x10E\x7f\xa5d]!\xef>\x96\xfa!%\xd4\x11\x83\x98\x94$\xc5\
+      \x16\xf1\xdf\x0db\xba\x08\xb3\x9d{\x0e3w\xde\xc4\xcc3\xc48%\xff\0GFr1\xce\x84\xbd;9x\x91\x96\xfc\xa6S\
+      \xda\x17\xc8\xd1\x19L\x80\x90\xa7\x01n\x01\xe2\x1dq\xb6\x94c\xd8\x16\x9b\xf3\xc9\xe6\x8c\xf7=\xa5-\x89\
+      \xb3_\x80f4o\xf3\xabKc\0sm\xd6\x08a\xa4\x8d}.\x10\xa2w&Y\xefFJ\xfex\x87\xe2\xac\xc2Y\xc1\x99DyY\xf1}\xe1\
+      9C\xf9\xa1\xe2yw\x08=~\x90\xae\x0c-\x8b!\x14jpUw\xe0\xaa(\x92\xa3\x8a\xa8\x97p\xa6\x0fe\xc0\x8b\xd7M\x84\
+      \x14EQ\x1aUt\xfd,\xc58\xf9|\x01W\xc7\xbf\xdf#\x02\0\0";
+
+/// As gzip and zlib store a text that they do not compress.
 fn gzip(text: &str) -> Vec<u8> {
     [b"\x1f\x8b\x08\0\0\0\0\0\0\x03", &deflated(text)[..], &[0; 8]].concat()
 }
@@ -210,7 +225,14 @@ fn zlib(text: &str) -> Vec<u8> {
 
 #[test]
 fn a_body_that_is_compressed_all_the_same_is_read() {
-    for (coding, body) in [("gzip", gzip(TOKENS)), ("deflate", zlib(TOKENS)), ("identity", gzip(TOKENS))] {
+    let bodies = [
+        ("gzip", HUFFMAN_CODED.to_vec()),
+        ("gzip", WITH_ITS_OWN_CODES.to_vec()),
+        ("gzip", gzip(TOKENS)),
+        ("deflate", zlib(TOKENS)),
+        ("identity", HUFFMAN_CODED.to_vec()),
+    ];
+    for (coding, body) in bodies {
         expect_tokens(ok(&format!("Content-Encoding: {coding}\r\nContent-Length: {}\r\n", body.len()), &body));
         expect_tokens(ok(&format!("Content-Encoding: {coding}\r\npreload\r\n"), &body));
     }
