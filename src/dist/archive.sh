@@ -45,7 +45,7 @@ inside=$scratch/$name
 
 mkdir "$inside"
 install -m 755 "$binary" "$inside/$(basename "$binary")"
-install -m 644 README.md LICENSE "$inside"
+install -m 644 README.md LICENSE "$here/CHANGELOG.md" "$inside"
 case $system in
     *-windows) install -m 644 "$here/docusign-refresh-task.xml" "$here/recipes/windows-task.ps1" "$inside" ;;
     *)

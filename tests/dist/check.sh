@@ -86,7 +86,7 @@ for system in $SYSTEMS; do
             ;;
     esac
     inside=$(echo "$scratch/$system"/docusign-refresh-*-"$system")
-    wanted=$(echo "LICENSE LICENSES-OF-PARTS README.md $program $others" | tr -s ' ' '\n' | LC_ALL=C sort | xargs)
+    wanted=$(echo "CHANGELOG.md LICENSE LICENSES-OF-PARTS README.md $program $others" | tr -s ' ' '\n' | LC_ALL=C sort | xargs)
     found=$(cd "$inside" && find . -type f | sed 's|^\./||' | LC_ALL=C sort | xargs)
     [ "$found" = "$wanted" ] || fail "$system: it holds: $found"
     [ -x "$inside/$program" ] || fail "$system: the program is not executable"

@@ -3,7 +3,7 @@
 //! No packet goes there. A proxy on the loopback interface leads both names to a server of ours, whose
 //! certificate is for them; the program does what it does in production, `--environment` included.
 //!
-//! Docusign reports faults of the client inside `invalid_grant` (facts 1.4), so the description
+//! Docusign reports faults of the client inside `invalid_grant`, so the description
 //! decides who must act. Exit code 77 comes with the command by which a human logs in again, ready to be
 //! pasted, for this environment, client and token file, without a secret in it. Of a login, all endpoints are known.
 
