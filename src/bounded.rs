@@ -1,4 +1,4 @@
-//! Reads of which the size is bounded, whatever the file is.
+//! Reads with a limit, whatever the file is.
 
 use std::io::{self, Read};
 

@@ -2,7 +2,7 @@
 //!
 //! A token file belongs to its user: a number of 30 digits, `1e400`, an escape or a nested
 //! document must come out as it went in. So values are never turned into numbers or trees; they
-//! are carried as text (`RawValue`), and only what is asked for is decoded.
+//! are kept as text (`RawValue`), and only those that are needed are decoded.
 //!
 //! Faults carry a position and never the offending text: serde_json's own messages quote it.
 
@@ -74,8 +74,8 @@ impl Object {
     }
 
     /// Reads what a server sent: of a member that occurs twice the last one counts, and text after
-    /// the object is ignored. Where the text ends too early, or is no JSON any more, the error is an object
-    /// of the members before: a response that can be understood at all must not be lost.
+    /// the object is ignored. If the text ends too early, or stops being JSON, the error is an object of the
+    /// members before that: a response that can be understood at all must not be lost.
     pub fn parse_leniently(text: &str) -> Result<Self, Self> {
         let mut pairs = Pairs::new();
         let whole = serde_json::Deserializer::from_str(text).deserialize_map(Members(&mut pairs));
@@ -191,7 +191,7 @@ impl Layout {
     }
 }
 
-/// A string as JSON text. Writing a string to memory can't fail.
+/// A string as JSON text. Writing to memory cannot fail.
 pub fn quote(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default()
 }
@@ -224,7 +224,7 @@ pub fn whole_number(text: &str) -> Option<i64> {
     Some(if mantissa.starts_with('-') { -number } else { number })
 }
 
-/// A member's name; as it stands there if that is no Unicode string (`"\ud800"`).
+/// A member's name; unchanged if that is not a Unicode string (`"\ud800"`).
 fn name_of(text: &str) -> Cow<'_, str> {
     match text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         Some(plain) if !plain.contains('\\') => plain.into(),

@@ -1,13 +1,13 @@
-//! What a member's name says, and above all of time, in token files and token responses. Pure.
+//! What the name of a member means in token files and token responses, above all which times it holds. Pure.
 //!
 //! Programs spell the same thing in many ways: `expires_at`, `expiresAt`, `ExpiresAt`, `.expires`,
 //! `accessTokenExpiresAt`, `token_expiry`. So a name is taken apart: whose time it is, a word for the end
 //! (`expires`, `expiry`, `expiration`, `valid_until`), and how the end is told.
 
-/// What a name says of time.
+/// What a name says about time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meaning {
-    /// When something ends.
+    /// When something expires.
     End(Subject, Zone),
     /// How long something lives from its issuance.
     Lifetime(Subject, Unit),
@@ -15,7 +15,7 @@ pub enum Meaning {
     Issued,
     /// When something was made: the tokens, or the record that holds them.
     Created,
-    /// It looks like an expiry; of what, or how it is told, is not known.
+    /// It looks like an expiry, but of what or in which form is not known.
     Unknown,
 }
 
@@ -50,7 +50,7 @@ pub enum Unit {
 /// No name known here is longer.
 const MAX_LENGTH: usize = 48;
 
-/// A name without the marks between its words, in lower case. None if it can't be one of those known here,
+/// A name without the marks between its words, in lower case. None if it cannot be one of those known here,
 /// which have no digits: a large file is passed through quickly.
 pub fn plain(name: &str) -> Option<String> {
     let is_fit = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-' | b'.' | b' ' | b'2');
@@ -60,7 +60,7 @@ pub fn plain(name: &str) -> Option<String> {
     Some(name.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect())
 }
 
-/// None if the name says nothing of time.
+/// None if the name says nothing about time.
 pub fn meaning(name: &str) -> Option<Meaning> {
     let plain = plain(name)?;
     let (before, after) = match split_at_end_word(&plain) {

@@ -1,12 +1,12 @@
-//! OAuth 2.0 (RFC 6749): requests to a token endpoint out, its responses in; for a login, an address out and a
-//! line in. No I/O.
+//! OAuth 2.0 (RFC 6749): the requests to a token endpoint and its responses; for a login, the address to open and
+//! the line that is pasted. No I/O.
 //!
-//! * `client`: who asks, and how that is proved; another client authentication is a variant there
+//! * `client`: the client and its authentication; another method is a variant there
 //! * `request`: grant, client and parameters as one request; another grant is a constructor there
 //! * `authorization`: the address that a human opens; `redirect`: the line that the human pastes
-//! * `mask`: what of a request may not come back in a message
-//! * `response`: tokens, found in whatever a server sends with them
-//! * `error_response`: what a refusal says, wherever servers put it; `meaning`: who must act on it
+//! * `mask`: keeps a request's secrets out of messages
+//! * `response`: the tokens, found in whatever the server sends around them
+//! * `error_response`: the error, wherever servers put it; `meaning`: who must act on it
 
 mod authorization;
 mod client;

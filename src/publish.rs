@@ -1,11 +1,10 @@
-//! The access token to its readers, after the commit: into a file of its own, into a Kubernetes Secret. Never
+//! Publishes the access token to its readers after the commit: in a file of its own, in a Kubernetes Secret. Never
 //! the refresh token.
 //!
-//! The token file stays the one store. What can be wrong with the settings is found before anything is sent
-//! ([`Publisher::prepare`]). The rest is done under the token file's lock, once that holds fresh tokens: also
-//! where `--min-ttl` or another run made a refresh needless. What is there is looked at first, and written only if
-//! it differs. So a run whose publication failed ends with exit code 75 and has lost nothing, and the next run
-//! makes up for it.
+//! The token file remains the only store. Wrong settings are found before anything is sent ([`Publisher::prepare`]).
+//! The rest happens under the token file's lock, once it holds fresh tokens, also if `--min-ttl` or another run made
+//! a refresh unnecessary. A place is read first, and written only if it differs. So a run that could not publish
+//! ends with exit code 75 and has lost nothing: the next run publishes.
 
 mod access_token;
 mod file;
@@ -23,7 +22,7 @@ use crate::report::{Place, Publication};
 use crate::token_file::TokenFile;
 pub use access_token::AccessToken;
 
-/// The places where the access token is to be.
+/// The places to publish to.
 pub struct Publisher {
     file: Option<file::Target>,
     #[cfg(target_os = "linux")]
@@ -31,7 +30,7 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Refuses places that can't be published to.
+    /// Refuses places that cannot be published to.
     #[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "only a Secret takes the network"))]
     pub fn prepare(wanted: Publications, token_file: &TokenFile, journal: Journal) -> Result<Self, Failure> {
         Ok(Self {

@@ -1,7 +1,7 @@
-//! What a token file says, and the rule by which a token response changes it. Pure.
+//! The content of a token file, and the rule by which a token response changes it. Pure.
 //!
-//! A token set is the whole document, not only its tokens: members that this program does not
-//! know belong to someone else and stay as they are.
+//! A token set is the whole document, not only its tokens: members that this program does not know belong to
+//! others and stay unchanged.
 
 mod calendar;
 mod date_text;
@@ -18,23 +18,23 @@ use crate::secret::Secret;
 use crate::terminal;
 use crate::text::{self, Fault};
 
-/// The largest token file that is read. A file that grows beyond the size of one response less than that keeps
-/// its own members, but gets no new ones: so what is written stays readable.
+/// The largest token file that is read. A file that comes within one response of it keeps its own members but gets
+/// no new ones, so that everything that is written can be read.
 pub const MAX_SIZE: usize = 4 << 20;
 
 pub const TOO_LARGE: &str = "larger than 4 MiB";
 pub const MISSING: &str = "no refresh_token in the object";
 
-/// What can be kept within that, should be: the largest file that version 0.1.0 reads.
+/// The largest file that version 0.1.0 reads: a file that can be kept within it is.
 const USUAL_SIZE: usize = 1 << 20;
 
 /// The size of one response, or more.
 const RESERVE: usize = 1 << 20;
 
-/// How much larger than the old ones new tokens may be.
+/// By how much new tokens may be larger than the old ones.
 const TOKEN_GROWTH: usize = 64 << 10;
 
-/// What the new document may need beside the old one and the response: expiry members and a newline.
+/// What the new document may need in addition to the old one and the response: expiry members and a newline.
 const MARGIN: usize = 4096;
 
 /// The members of a token response that this program or any client of the server may need (RFC 6749, section
@@ -58,7 +58,7 @@ impl TokenSet {
         Self::parse_of_any_size(bytes)
     }
 
-    /// Reads what a login may write to: a token file, a JSON object without tokens, or nothing but blanks.
+    /// Reads what a login may write to: a token file, a JSON object without tokens, or nothing but white space.
     pub fn parse_for_login(bytes: &[u8]) -> Result<Self, Fault> {
         check_size(bytes)?;
         let text = text::decode(bytes)?;
@@ -71,7 +71,7 @@ impl TokenSet {
         Self::new(Object::default(), Layout::of(""))
     }
 
-    /// Reads a draft, of which every byte counts.
+    /// Reads a draft, however large.
     pub fn parse_of_any_size(bytes: &[u8]) -> Result<Self, Fault> {
         let text = text::decode(bytes)?.into();
         let members = Object::parse(&text)?;
@@ -104,7 +104,7 @@ impl TokenSet {
         !self.refresh_token.is_empty()
     }
 
-    /// Empty if there is none, which only a login ever sees.
+    /// Empty if there is none, which happens only in a login.
     pub fn refresh_token(&self) -> &Secret {
         &self.refresh_token
     }
@@ -113,7 +113,7 @@ impl TokenSet {
         self.access_token.as_ref()
     }
 
-    /// Whether both hold the same two tokens, whatever else they say.
+    /// Whether both hold the same two tokens, whatever else they hold.
     pub fn has_tokens_of(&self, other: &TokenSet) -> bool {
         let same_access_token = match (&self.access_token, &other.access_token) {
             (Some(one), Some(another)) => one.is_same(another),
@@ -123,13 +123,13 @@ impl TokenSet {
         same_access_token && self.refresh_token.is_same(&other.refresh_token)
     }
 
-    /// When the access token ends, as far as the members tell and can be believed at `now`.
+    /// When the access token expires, if the members say so and it is plausible at `now`.
     pub fn expires_at(&self, now: SystemTime) -> Option<SystemTime> {
         self.access_token.as_ref()?;
         expiry::end_of_access_token(&self.members, now)
     }
 
-    /// What is odd about the members, printable: their names, never their values.
+    /// Warnings about members, printable: their names, never their values.
     pub fn warnings(&self) -> Vec<String> {
         const MAX_NAMES: usize = 5;
         let names = expiry::not_understood(&self.members).take(MAX_NAMES).map(|name| terminal::printable(&name));
@@ -215,12 +215,12 @@ fn check_size(bytes: &[u8]) -> Result<(), Fault> {
 ///
 /// 1. The response's members replace the stored ones of the same name, or join at the end; but
 ///    `error*` never, a missing or empty `refresh_token` leaves the stored one, and a time that is null
-///    is no word. Where the file has another name for one of them (`accessToken`, or google-auth's
+///    counts as missing. Where the file has another name for one of them (`accessToken`, or google-auth's
 ///    `token`), it keeps that.
-/// 2. Members that tell when a token ends, or was issued, are brought up to date from `requested_at` and
-///    the lifetimes that the response tells, each in its own form, unless the response carried them itself.
-///    A file that has no end gets `expires_at`, in epoch seconds. Without a lifetime they stay.
-/// 3. Everything else stays, to the letter.
+/// 2. Members that hold when a token expires, or was issued, are updated from `requested_at` and the lifetimes in
+///    the response, each in its own form, unless the response has them itself. A file without an expiry gets
+///    `expires_at`, in seconds since 1970. Without a lifetime they stay.
+/// 3. Everything else stays, to the byte.
 fn merge(stored: &Object, response: &TokenResponse, requested_at: SystemTime) -> Object {
     let counts = |name: &str, value: &str| match name {
         "refresh_token" => response.refresh_token.is_some(),
@@ -498,7 +498,7 @@ mod tests {
                 r#"{"refresh_token": "r","expires_on": "1700000100","ext_expires_on": "1700001000","access_token": "A","expires_in": 100,"ext_expires_in": 1000}"#,
             ),
             (
-                "null is no word",
+                "null counts as missing",
                 r#"{"refresh_token":"r","expires_at":1,"expires_in":7}"#,
                 r#"{"access_token":"A","expires_in":100,"expires_at":null,"expires_on":null}"#,
                 r#"{"refresh_token": "r","expires_at": 1700000100,"expires_in": 100,"access_token": "A"}"#,

@@ -1,5 +1,5 @@
-//! The client id, as it comes out of files, `echo` and base64: what can't be in one is refused, and what hardly
-//! belongs to one is told.
+//! The client id, as it comes from files, `echo` and base64: what cannot be part of one is refused, and what looks
+//! like a mistake is a warning.
 
 use crate::failure::InvalidValue;
 
@@ -18,7 +18,7 @@ pub fn parse(text: &str) -> Result<String, InvalidValue> {
     Err(InvalidValue::usage(&format!("the client id {place} {what}"), hint))
 }
 
-/// What was hardly meant, though a server may know the client by it.
+/// What looks like a mistake, though the id may really be so.
 pub fn oddity(text: &str) -> Option<&'static str> {
     let is_quote = |c: char| matches!(c, '"' | '\'' | '`' | '\u{2018}'..='\u{201F}');
     if text.ends_with(char::is_whitespace) {
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_what_was_hardly_meant() {
+    fn warns_of_likely_mistakes() {
         for (text, wanted) in [
             ("id", None),
             ("a b", None),

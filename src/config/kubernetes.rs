@@ -1,7 +1,7 @@
 //! The cluster that this pod runs in: where its API server is, whom to trust there, who the pod is.
 //!
-//! As client-go's in-cluster configuration has it: two variables, and the files of the service account, which
-//! the kubelet mounts.
+//! The same as client-go's in-cluster configuration: two variables, and the files of the service account, which the
+//! kubelet mounts.
 
 use std::fmt;
 use std::fs;
@@ -51,7 +51,7 @@ impl fmt::Display for SecretPlace {
     }
 }
 
-/// Finds out, before anything is sent, what this pod would need to publish: where, and whom to trust there.
+/// Finds, before anything is sent, what this pod needs to publish: the place, and the roots to trust there.
 pub fn secret_place(wanted: SecretName) -> Result<(SecretPlace, Roots), Failure> {
     let (Some(host), Some(port)) = (variable(HOST), variable(PORT)) else {
         return Err(Failure::configuration(

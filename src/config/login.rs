@@ -24,12 +24,12 @@ pub struct LoginSettings {
     pub userinfo: Userinfo,
 }
 
-/// Settles what was typed and what this process was started with.
+/// The settings, and what only the HTTP client needs of them.
 pub fn login_settings(mut arguments: Arguments) -> Result<(LoginSettings, Network), Failure> {
     refuse_secret_from_input(arguments.client_secret_file.as_deref())?;
     refuse_own_fields(&arguments.params)?;
     let LoginArguments { authorization_endpoint, redirect_uri, scope, userinfo } = std::mem::take(&mut arguments.login);
-    // Whatever is published is so by the next refresh.
+    // The next refresh publishes.
     let (common, network, _) = refresh_settings(arguments)?;
     let settings = LoginSettings {
         authorization_endpoint: choose_endpoint(authorization_endpoint, &common.endpoint)?,
@@ -41,7 +41,7 @@ pub fn login_settings(mut arguments: Arguments) -> Result<(LoginSettings, Networ
     Ok((settings, network))
 }
 
-/// Docusign's is known by its token endpoint.
+/// Docusign's follows from its token endpoint.
 fn choose_endpoint(
     given: Option<AuthorizationEndpoint>,
     token_endpoint: &TokenEndpoint,

@@ -1,7 +1,7 @@
 //! The command by which a human logs in for a token file: filled in, and ready to be pasted into a shell.
 //!
-//! Paths in it are absolute, since whoever reads a scheduled run's log is in another directory. A secret is never
-//! in it, nor is a proxy's URL, which may hold one.
+//! Its paths are absolute, because the log of a scheduled run is read in another directory. It never contains a
+//! secret, nor a proxy's URL, which may hold one.
 
 use std::path::Path;
 

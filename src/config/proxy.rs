@@ -1,4 +1,4 @@
-//! Through which proxy, if any: the option, else the variables that curl and others read. Pure.
+//! Chooses the proxy, if any: the option, or the variables that curl and others read. Pure.
 
 use std::net::IpAddr;
 

@@ -16,8 +16,7 @@ use crate::oauth::{Client, ClientAuthentication};
 use crate::secret::Secret;
 use crate::transport::{Network, ProxyServer};
 
-/// Settles what was typed and what this process was started with. The network part is for the
-/// HTTP client alone, and the last for the publisher.
+/// The settings; what only the HTTP client needs of them; and what only the publisher needs.
 pub fn refresh_settings(mut arguments: Arguments) -> Result<(Settings, Network, Publications), Failure> {
     let publications = publications(&mut arguments)?;
     let endpoint = endpoint(arguments.environment, arguments.token_endpoint)?;
@@ -75,7 +74,7 @@ fn client_oddities(id: &str, secret: Option<&SourcedSecret>) -> Vec<String> {
     of_id.into_iter().chain(of_secret.map(|oddity| format!("the client secret {oddity}"))).collect()
 }
 
-/// An option of one level and its rival: one of them, or the variables' word, or the demo.
+/// An option goes before a variable, and neither level may have both; the default is the demo.
 fn endpoint(environment: Option<Environment>, url: Option<TokenEndpoint>) -> Result<TokenEndpoint, Failure> {
     const NAME: &str = "DOCUSIGN_ENVIRONMENT";
     const URL: &str = "DOCUSIGN_TOKEN_ENDPOINT";

@@ -20,7 +20,7 @@ const ROLE: &str = "the client secret";
 pub struct SourcedSecret {
     pub secret: Secret,
     pub source: String,
-    /// The file, if a login can read it, too: what a service manager hands over is not there for long.
+    /// The file, if a later login can read it: not one that a service manager provides only while this runs.
     pub file: Option<PathBuf>,
 }
 

@@ -14,7 +14,7 @@ pub struct Settings {
     pub token_file: PathBuf,
     pub endpoint: TokenEndpoint,
     pub client: Client,
-    /// What about client id and secret was hardly meant, such as a blank at the end.
+    /// What looks like a mistake in the client id or secret, such as white space at the end.
     pub client_oddities: Vec<String>,
     pub parameters: Vec<(String, String)>,
     pub min_ttl: Option<Duration>,

@@ -1,9 +1,9 @@
 //! An authorization request (RFC 6749, section 4.1.1) with PKCE (RFC 7636): the address that a human opens
 //! in a browser.
 //!
-//! The verifier proves at the token endpoint that whoever sends the code is the one who made this address; the
-//! state ties the redirected address to it. Both are random, made anew for each login, and secret. The
-//! address holds the state, and of the verifier only its hash.
+//! The verifier proves to the token endpoint that the sender of the code also made this address; the state ties the
+//! redirected address to it. Both are secret, and random for each login. The address contains the state, but only a
+//! hash of the verifier.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -26,7 +26,7 @@ pub struct AuthorizationRequest<'a> {
     pub scope: &'a str,
 }
 
-/// What one login has to remember between its address and its code.
+/// What a login keeps between its address and its code.
 pub struct Proof {
     pub state: Secret,
     /// Section 4.1 of RFC 7636.

@@ -1,4 +1,4 @@
-//! Who asks, and how that is proved (RFC 6749, section 2.3).
+//! The client and its authentication (RFC 6749, section 2.3).
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;

@@ -1,8 +1,8 @@
-//! A refusal (RFC 6749, section 5.2), wherever a server puts it.
+//! An error response (RFC 6749, section 5.2), wherever a server puts the error.
 //!
-//! The code stands in `error`, or is its first word, or a member of it where it is an object; in the first of
-//! `errors`; in `code`, `type` or `status` of the whole; what is said of it in members of a dozen names.
-//! All are gathered, and `meaning` decides. Whatever is shown is masked and printable.
+//! The code is in `error`, or is its first word, or a member of it if it is an object; in the first of `errors`; or in
+//! `code`, `type` or `status` at the top. Descriptions have a dozen names. All are collected, and `meaning` decides.
+//! Everything that is shown is masked and printable.
 
 use std::fmt;
 
@@ -10,23 +10,23 @@ use super::mask::Mask;
 use super::meaning::{Meaning, squeezed};
 use crate::json::{Layout, Object, elements, unquote};
 
-/// A refusal, its texts printable and free of the request's secrets.
+/// An error, its texts printable and free of the request's secrets.
 pub struct ErrorResponse {
     pub code: Option<String>,
     pub description: Option<String>,
-    /// Not secret; support asks for it.
+    /// The id that the server's support needs; not secret.
     pub reference: Option<String>,
     pub meaning: Meaning,
 }
 
-/// What an object says, in the order of weight.
+/// The texts of an object, the weightiest first.
 #[derive(Default)]
 struct ErrorTexts {
     codes: Vec<String>,
     words: Vec<String>,
     /// Numbers that say what the words say.
     numbers: Vec<String>,
-    /// Something in it says expressly that this is an error.
+    /// It says explicitly that this is an error.
     is_express: bool,
 }
 
@@ -157,7 +157,7 @@ impl ErrorTexts {
             // Microsoft Entra's numbers, as its descriptions name them.
             self.numbers.extend(elements(codes).iter().map(|number| format!("AADSTS{number}")));
         }
-        // A status in words is a code, and "error" is none.
+        // A status in words may be a code, but "error" is not one.
         self.codes.retain(|code| {
             !["error", "errors", "fail", "failed", "failure", "aboutblank"].contains(&squeezed(code).as_str())
         });
@@ -165,7 +165,7 @@ impl ErrorTexts {
 }
 
 impl ErrorTexts {
-    /// Everything that is said once, but what the code says already.
+    /// All texts once, except what the code says already.
     fn description(&self, code: Option<&str>) -> String {
         let mut description = String::new();
         for words in self.words.iter().map(|words| words.trim()) {

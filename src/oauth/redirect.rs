@@ -1,7 +1,7 @@
 //! The line that a human pastes after a login in the browser: the whole address to which the authorization
 //! server sent the browser (RFC 6749, sections 4.1.2 and 4.1.2.1), or the code alone.
 //!
-//! An address has to carry this login's state (section 10.12). A code alone can't; there the verifier of
+//! An address has to carry this login's state (section 10.12). A code alone cannot; there the verifier of
 //! PKCE guards what the state does. The `iss` parameter (RFC 9207) is not needed: a login knows one server.
 
 use percent_encoding::percent_decode_str;

@@ -1,6 +1,6 @@
 //! A request to the token endpoint (RFC 6749, sections 4.1.3 and 6).
 //!
-//! Each field is public or secret, so nothing that shows a request can forget to mask one.
+//! Each field is public or secret, so that no secret is shown by mistake.
 
 use super::client::{Client, Field, Value, percent_encoded};
 use super::mask::Mask;
@@ -16,7 +16,7 @@ pub struct TokenRequest {
     mask: Mask,
 }
 
-/// The fields of grant and client authentication, which `--param` can't set.
+/// The fields of grant and client authentication, which `--param` cannot set.
 pub const GRANT_FIELDS: [&str; 6] =
     ["grant_type", "refresh_token", "client_id", "client_secret", "client_assertion", "client_assertion_type"];
 
@@ -78,12 +78,12 @@ impl TokenRequest {
         Secret::new(encoded.collect::<Vec<_>>().join("&"))
     }
 
-    /// Masks one secret more: one that goes to a proxy, say.
+    /// Masks another secret, such as a proxy's password.
     pub fn add_to_mask(&mut self, secret: Secret) {
         self.mask.add(secret);
     }
 
-    /// What may not come back in a message.
+    /// Masks this request's secrets in messages.
     pub fn mask(&self) -> &Mask {
         &self.mask
     }

@@ -1,7 +1,7 @@
 //! A response of the token endpoint (RFC 6749, section 5). Pure.
 //!
-//! A successful response that can be understood as tokens is tokens, whatever else is odd about it: the server
-//! has spent the refresh token for them. One that can't be understood says whether it might hold some.
+//! A successful response in which tokens can be found counts as tokens, however odd it is: the server has spent the
+//! refresh token for them. Of any other response it is known whether it may hold some.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub struct TokenResponse {
     /// None if the server sent none, or an empty one (Azure, PayPal): the old one stays.
     pub refresh_token: Option<Secret>,
     pub expires_in: Option<Duration>,
-    /// What is odd about it, printable.
+    /// Warnings about oddities, printable.
     pub warnings: Vec<String>,
 }
 
@@ -36,7 +36,7 @@ pub enum Body<'a> {
 /// Why a response brought no tokens.
 pub enum NoTokens {
     Refused(ErrorResponse),
-    /// Nobody's words, and nothing that could hold a token: an empty body, a page, the beginning of an object.
+    /// Neither an error nor anything that could hold a token: an empty body, a page, the beginning of an object.
     Nothing {
         what: &'static str,
     },
@@ -92,14 +92,14 @@ pub fn is_whole_object(body: &[u8]) -> bool {
     search::objects(&readable(body)).next().is_some_and(|object| object.is_ok())
 }
 
-/// A BOM, UTF-16, or a stray byte in a member that nobody reads, is no reason to lose a token.
+/// A BOM, UTF-16, or a stray byte in some member must not cost a token.
 fn readable(bytes: &[u8]) -> String {
     text::decode(bytes)
         .unwrap_or_else(|_| String::from_utf8_lossy(bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)).into_owned())
 }
 
 fn read_error(status: u16, text: &str, form_end: FormEnd, mask: &Mask) -> Option<NoTokens> {
-    // Tokens that come without success are nobody's words.
+    // Tokens with an error status are not an error response.
     if search::find_tokens(text, form_end).is_some() {
         return None;
     }
@@ -122,8 +122,8 @@ fn unreadable(text: &str, body: Body<'_>, mask: &Mask) -> NoTokens {
         () if search::objects(text).next().is_some_and(|object| object.is_ok()) => "JSON in which no tokens were found",
         () => "a body that is not a JSON object",
     };
-    // The beginning of an object, or of a form, has no whole refresh token: that would have been found. To
-    // keep it is to keep nothing.
+    // The beginning of an object, or of a form, has no whole refresh token, which would have been found: there is
+    // nothing to save.
     let is_object_cut =
         !matches!(body, Body::Whole(_)) && search::objects(text).next().is_some_and(|object| object.is_err());
     let is_form_cut = matches!(body, Body::CutOff(_)) && search::read_form(text, FormEnd::Known).is_some();

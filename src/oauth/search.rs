@@ -1,8 +1,8 @@
 //! Finds tokens in whatever a server sends.
 //!
-//! A token response is one JSON object with `access_token` and `refresh_token` (RFC 6749, section 5.1). In the
-//! wild it stands behind a PHP warning, inside `body`, `data` or an array, as text in a JSON string, in
-//! camelCase, as a form, or cut off behind the tokens. So every place where an object may begin is tried:
+//! A token response is one JSON object with `access_token` and `refresh_token` (RFC 6749, section 5.1). In practice
+//! it follows a PHP warning, is inside `body`, `data` or an array, is text in a JSON string, is in camelCase, is a
+//! form, or is cut off after the tokens. So every place where an object may begin is tried:
 //! `{` and then a quote; the outermost object that has both tokens counts.
 
 use std::borrow::Cow;
@@ -12,8 +12,7 @@ use percent_encoding::percent_decode_str;
 use super::meaning::squeezed;
 use crate::json::{Object, quote, unquote};
 
-/// No more places are tried, however many braces a text has; and in a large text fewer, so that all of them
-/// together read no more than this.
+/// Limits on the places that are tried, and on the bytes that are read in all of them, however many braces there are.
 const MAX_STARTS: usize = 256;
 const MAX_READ: usize = 32 << 20;
 
@@ -121,7 +120,7 @@ fn has_token(object: &Object, name: &str) -> bool {
     object.string(name).is_some_and(|token| !token.is_empty())
 }
 
-/// Whether there is a refresh token that can't be read, such as an object: to store the access token alone would
+/// Whether there is a refresh token that cannot be read, such as an object: storing only the access token would
 /// lose it.
 fn has_odd_refresh_token(object: &Object) -> bool {
     object.text("refresh_token").is_some_and(|value| !value.starts_with('"') && value != "null")

@@ -1,4 +1,4 @@
-//! What is published.
+//! The access token as it is published.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -7,8 +7,8 @@
 //! directory is synced. If FILE holds the same already, nothing is written. A FILE that is not there is
 //! created with mode 0640, less the umask, in a directory that exists.
 //!
-//! All this is done under the lock of the token file, so a slower run can't put an older access token over a newer
-//! one. A draft that an interrupted run left is removed by the next.
+//! All this is done under the lock of the token file, so a slower run cannot replace a newer access token by an
+//! older one. The next run removes a draft that an interrupted one left.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -27,7 +27,7 @@ use crate::token_file::{TokenFile, disk};
 /// The variable that `EnvironmentFile=` sets, in the format `env`.
 const VARIABLE: &str = "DOCUSIGN_ACCESS_TOKEN";
 
-/// Links to links are followed so often, as Linux does.
+/// As many links to links are followed as Linux follows.
 const MAX_LINKS: usize = 40;
 
 /// A file that can be replaced, or created.
@@ -38,7 +38,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Refuses, before anything is sent, what can't be replaced, and what belongs to the token file.
+    /// Refuses, before anything is sent, a file that cannot be replaced, or that belongs to the token file.
     pub fn find(file: AccessTokenFile, token_file: &TokenFile) -> Result<Self, Failure> {
         let AccessTokenFile { path: given, format } = file;
         let refused = |what: &str| {
@@ -166,8 +166,8 @@ fn resolve(given: &Path) -> io::Result<PathBuf> {
     Err(io::ErrorKind::NotFound.into())
 }
 
-/// What the file is to hold. A line can't carry every character: RFC 6749, appendix A.12, allows an access token
-/// printable ASCII alone.
+/// The content of the file. A line cannot hold every character: RFC 6749, appendix A.12, allows only printable
+/// ASCII in an access token.
 #[expect(clippy::disallowed_methods, reason = "stored in the access token file")]
 fn content(format: AccessTokenFormat, token: &Secret) -> Result<Secret, &'static str> {
     let token = token.expose();
@@ -181,8 +181,8 @@ fn content(format: AccessTokenFormat, token: &Secret) -> Result<Secret, &'static
     }))
 }
 
-/// As systemd.exec(5) and a shell read it back. The usual token needs no quotes, which others than these would
-/// take for a part of it.
+/// As systemd.exec(5) and a shell read it. The usual token needs no quotes, which other readers would take for a
+/// part of it.
 fn quoted(token: &str) -> String {
     if token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=:@%,".contains(&byte)) {
         return token.to_owned();

@@ -1,8 +1,8 @@
-//! The access token into a Secret, by the API server of the cluster that this pod runs in.
+//! Publishes the access token in a Secret, through the API server of the cluster that this pod runs in.
 //!
-//! An attempt is one GET and, if what is there differs, one PATCH: see `secret_object`. What the API server
-//! responds decides about another attempt, which always begins with the GET: so a patch that was stored
-//! although its response said otherwise, or never came, is found there.
+//! An attempt is one GET and, if the Secret differs, one PATCH: see `secret_object`. The response decides whether
+//! there is another attempt, which always begins with the GET: so a patch that was stored although its response
+//! said otherwise, or was lost, is found there.
 //!
 //! | response        | another attempt                                                             |
 //! |-----------------|-----------------------------------------------------------------------------|
@@ -40,8 +40,7 @@ use crate::transport::{
     Client, Content, Deadlines, End, Method, Network, Reason, Request, Response, Roots, TransportFailure,
 };
 
-/// An attempt at a request may take that long: an API server that accepts and says nothing leaves time
-/// for its neighbour.
+/// One request may take this long: an API server that accepts a connection and stays silent leaves time for another.
 const MAX_ATTEMPT: Duration = Duration::from_secs(10);
 const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
@@ -60,7 +59,7 @@ struct FailedAttempt {
     what: String,
     hints: Vec<String>,
     retry: Retry,
-    /// How long the API server wants to be left alone.
+    /// The API server's Retry-After.
     least_wait: Duration,
 }
 
@@ -69,12 +68,12 @@ impl FailedAttempt {
         Self { what, hints: Vec::new(), retry, least_wait: Duration::ZERO }
     }
 
-    /// What no other attempt cures.
+    /// No other attempt can succeed.
     fn refused(what: &str, hint: &str) -> Self {
         Self { hints: vec![hint.to_owned()], ..Self::new(what.to_owned(), Retry::Never) }
     }
 
-    /// There is no response, or not all of it.
+    /// The response is missing, or cut off.
     fn failed(reason: &Reason) -> Self {
         let failed = Self::new(format!("the API server: {reason}"), Retry::UntilDeadline);
         if !reason.is_configuration() {
@@ -92,7 +91,7 @@ enum Retry {
     UntilDeadline,
 }
 
-/// What is to be done about a status other than success.
+/// Whether to try again after an error status.
 fn retry(status: u16) -> Retry {
     match status {
         401 => Retry::Once,
@@ -241,7 +240,7 @@ impl ApiServer {
     }
 }
 
-/// The status, and why, in so far as that can't hold a secret.
+/// The status; and the server's message if it cannot hold a secret.
 fn status_message(method: &Method, status: u16, body: &[u8], mask: &Mask) -> String {
     let what = format!("the API server refused the {method} with HTTP status {status}");
     let object = std::str::from_utf8(body).ok().and_then(|text| Object::parse(&text.into()).ok());

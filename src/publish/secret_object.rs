@@ -1,4 +1,4 @@
-//! A Kubernetes Secret as the API server returns it, and what is to be done with it. Pure.
+//! A Kubernetes Secret as the API server returns it, and what to do with it. Pure.
 //!
 //! | what is there                                          | what is done                              |
 //! |--------------------------------------------------------|-------------------------------------------|
@@ -28,13 +28,13 @@ const EXPIRY: &str = "expires-at";
 pub struct SecretObject {
     resource_version: String,
     is_immutable: bool,
-    /// What writes this Secret by itself.
+    /// The tool that writes this Secret.
     owner: Option<String>,
     token: Option<Secret>,
     expiry: Option<String>,
 }
 
-/// What is to be done.
+/// What to do with the Secret.
 pub enum Decision {
     Nothing,
     KeepNewer,
@@ -44,8 +44,8 @@ pub enum Decision {
     Patch(Secret),
 }
 
-/// Marks that tools leave on the Secrets they write: where, the beginning of the key, the value if only
-/// one counts, the tool. That a controller owns it says more, and is looked at first.
+/// Marks that tools leave on the Secrets they write: where, the beginning of the key, the value if only one counts,
+/// the tool. An owning controller says more, and is checked first.
 const MARKS: [(&str, &str, Option<&str>, &str); 13] = [
     ("labels", "reconcile.external-secrets.io/", None, "External Secrets"),
     ("annotations", "reconcile.external-secrets.io/", None, "External Secrets"),
@@ -100,8 +100,8 @@ impl SecretObject {
     }
 }
 
-/// A key that is null is removed (RFC 7396). The values are in base64, so the API server has no text to
-/// fail at.
+/// A key that is null is removed (RFC 7396). The values are in base64, so the API server
+/// has no text to reject.
 #[expect(clippy::disallowed_methods, reason = "sent to the API server, for readers of the Secret")]
 fn patch(resource_version: &str, ours: &AccessToken<'_>) -> Secret {
     let version = quote(resource_version);

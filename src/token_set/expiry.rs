@@ -1,9 +1,9 @@
-//! The members of a token file that say when tokens end or were issued: which are believed, and what a
-//! refresh makes of them.
+//! The members of a token file that hold when tokens expire or were issued: which of them count, and how a refresh
+//! updates them.
 //!
-//! Readers trust them blindly. A stale one makes them throw a fresh token away (oauthlib); one that lies too far
-//! ahead makes them use a dead one. So whatever is understood is brought up to date, each in its own form, and
-//! what looks like one of them and is not understood is named to the user.
+//! Readers trust them blindly. A stale one makes them discard a fresh token (oauthlib); one too far ahead makes them
+//! use an expired one. So every member that is understood is updated, in its own form, and one that only looks like
+//! an expiry is named in a warning.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
@@ -13,10 +13,10 @@ use crate::json::Object;
 use crate::lifetime;
 use crate::member_names::{Meaning, Subject, Zone, meaning};
 
-/// The member that a file gets which tells no end of its own, in seconds: what most readers know.
+/// The member that a file without an expiry gets, in seconds: the one that most readers know.
 pub const ADDED: &str = "expires_at";
 
-/// What clocks and roundings may make of equal times.
+/// How far equal times may differ by clocks and rounding.
 const TOLERANCE: Duration = Duration::from_secs(60);
 
 /// A member that says something of time.
@@ -50,8 +50,8 @@ impl TimeMember<'_> {
         matches!(self.meaning, Meaning::End(its, _) if its == subject)
     }
 
-    /// Whether it tells when these tokens were issued. What was `created` may as well be the record that
-    /// holds them: then the stored end is another one than the two together make.
+    /// Whether it holds when these tokens were issued. What was `created` may also be the record that holds them:
+    /// then the stored expiry is not `created` plus the lifetime.
     fn is_issuance(&self, lifetime: Option<Duration>, all: &[TimeMember<'_>]) -> bool {
         match self.meaning {
             Meaning::Issued => true,
@@ -75,9 +75,9 @@ fn distance(one: SystemTime, other: SystemTime) -> Duration {
     one.duration_since(other).unwrap_or_else(|earlier| earlier.duration())
 }
 
-/// When the access token ends: the earliest time that is stored, or follows from its issuance, if it can be true
-/// at all. It can't if it lies further ahead than the token lives. A lifetime alone tells nothing, as the file's
-/// age is unknown, and neither does a time without a zone.
+/// When the access token expires: the earliest time that is stored, or follows from its issuance, if it is plausible:
+/// not further ahead than the lifetime. A lifetime alone says nothing, because the file's age is unknown, and
+/// neither does a time without a zone.
 pub fn end_of_access_token(members: &Object, now: SystemTime) -> Option<SystemTime> {
     let all = time_members(members);
     let lifetime = lifetime_of_access_token(&all);
@@ -89,10 +89,10 @@ pub fn end_of_access_token(members: &Object, now: SystemTime) -> Option<SystemTi
     (end <= furthest).then_some(end)
 }
 
-/// What a token response to a request that was sent at `requested_at` says of a token's end.
+/// When a token expires according to a response, whose request was sent at `requested_at`.
 fn end_in_response(subject: Subject, response: &Object, requested_at: SystemTime) -> Option<SystemTime> {
     match lifetime::of(subject, response) {
-        // Keycloak, of a token that does not end.
+        // Keycloak, for a token that does not expire.
         Some(Duration::ZERO) if subject == Subject::RefreshToken => None,
         Some(lifetime) => requested_at.checked_add(lifetime),
         None => {
@@ -102,8 +102,8 @@ fn end_in_response(subject: Subject, response: &Object, requested_at: SystemTime
     }
 }
 
-/// The stored members that tell times, after a refresh. `response_members` are the response's members under the names that
-/// the file has for them; where one of them replaces a time, it may have to take the form of that time.
+/// The stored members that hold times, after a refresh. `response_members` are the response's members under the
+/// file's names for them; one that replaces a time may have to take the form of that time.
 pub fn updates(
     stored: &Object,
     response: &Object,
@@ -146,7 +146,7 @@ fn in_another_form(own: &str, form: &Form) -> Option<SystemTime> {
     own.at.filter(|_| !own.form.is_kin(form))
 }
 
-/// Whether a member of a response has no word about a time: null is none.
+/// Whether a member of a response names a time but does not say it: null.
 pub fn is_silent(name: &str, value: &str) -> bool {
     is_null(value) && meaning(name).is_some()
 }
@@ -155,7 +155,7 @@ fn is_null(value: &str) -> bool {
     value == "null"
 }
 
-/// The members that look like an expiry and are not understood.
+/// The members that look like an expiry but are not understood.
 pub fn not_understood(members: &Object) -> impl Iterator<Item = Cow<'_, str>> {
     let all = time_members(members);
     let is_lifetime_known = lifetime_of_access_token(&all).is_some();

@@ -1,5 +1,5 @@
-//! Under which names a token file keeps what a response brings. A file in camel case stays so, and where the access
-//! token stands as `token` (google-auth), that is the one to replace: else the file would hold two, one of them dead.
+//! The names that a token file has for the members of a response. A file in camel case stays so, and an access token
+//! named `token` (google-auth) is replaced under that name: otherwise the file would hold two, one of them expired.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use crate::member_names::plain;
 const ACCESS_TOKEN: &str = "access_token";
 const REFRESH_TOKEN: &str = "refresh_token";
 
-/// What a response brings that a file may spell in another way; nothing else is taken for what it resembles.
+/// The members of a response that a file may spell in another way. No other member is matched by resemblance.
 const SPELLED: [&str; 8] = [
     ACCESS_TOKEN,
     REFRESH_TOKEN,
@@ -62,7 +62,7 @@ fn is_text(value: &str) -> bool {
 
 fn is_spelling(name: &str, other: &str) -> bool {
     let is_alike = |one: u8, another: Option<u8>| another.is_some_and(|another| one.eq_ignore_ascii_case(&another));
-    // All others are told apart without taking them to pieces.
+    // Most names differ in the first letter already.
     let may_be = name.bytes().next().is_some_and(|first| is_alike(first, other.bytes().next()));
     may_be && SPELLED.contains(&name) && plain(other).is_some_and(|plain_name| Some(plain_name) == plain(name))
 }

@@ -1,8 +1,8 @@
 //! Reads an HTTP response that a strict parser refuses. Pure.
 //!
-//! A server has spent the refresh token by the time it answers, so a line without a colon, a blank before
-//! one, a control character, a folded line, two lengths or a wrong one must not cost the tokens. What stands
-//! here takes whatever can be taken: a status, the fields that can be read, and all the bytes behind the
+//! By the time a server responds, it has spent the refresh token. So a line without a colon, a space before one, a
+//! control character, a folded line, two lengths or a wrong one must not cost the tokens. This parser takes
+//! whatever it can: a status, the fields that can be read, and all the bytes behind the
 //! head. Lengths and chunk sizes are hints, not limits: JSON shows its own end.
 
 /// A response as far as it can be read.
