@@ -1,6 +1,7 @@
 //! From a grant to stored tokens: one exchange and its commit. A refresh and a login both end this way.
 //!
-//! Between the last byte of the response and the synced draft nothing is done but saving it: messages wait. On failure, signals stay blocked until the message that names the file with the new tokens is out.
+//! Between the last byte of the response and the synced draft nothing is done but saving it: messages wait. On
+//! failure, signals stay blocked until the message that names the file with the new tokens is out.
 
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};

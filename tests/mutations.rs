@@ -22,7 +22,7 @@ use crate::secret::Secret;
 use crate::token_set::TokenSet;
 
 const FILES: usize = 130_000;
-const REPLIES: usize = 60_000;
+const RESPONSES: usize = 60_000;
 const MERGES: usize = 15_000;
 
 const FILE_SAMPLES: [&str; 9] = [
@@ -37,7 +37,7 @@ const FILE_SAMPLES: [&str; 9] = [
     "{\"refresh_token\":\"Canary7-r\",\"a\":{\"refresh_token\":1,\"a\":{\"a\":{\"a\":[[[[[[[]]]]]]]}}},\"expires\":null}",
 ];
 
-const REPLY_SAMPLES: [&str; 8] = [
+const RESPONSE_SAMPLES: [&str; 8] = [
     "{\"access_token\":\"Canary7-new\",\"token_type\":\"Bearer\",\"refresh_token\":\"Canary7-next\",\"expires_in\":28800,\"refresh_token_expires_in\":8640000}",
     "{\"access_token\":\"Canary7-new\",\"expires_in\":\"3600\",\"refresh_token\":\"\",\"scope\":[\"a\",\"b\"],\"expires_at\":1}",
     "{\"token_type\":\"mac\",\"access_token\":\"Canary7-new\",\"data\":{\"refresh_token\":\"Canary7-nested\"},\"ключ\":[1.0e-7]}",
@@ -167,12 +167,12 @@ fn mangled_token_files_are_read_or_refused_in_our_words() {
 }
 
 #[test]
-fn mangled_replies_are_understood_or_quoted_harmlessly() {
+fn mangled_responses_are_understood_or_quoted_harmlessly() {
     let (mut dice, request) = (Dice(2), request());
     let (mut tokens, mut refusals, mut sentences) = (0, 0, BTreeSet::new());
-    for _ in 0..REPLIES {
-        let reply = dice.mangled(&REPLY_SAMPLES);
-        let body = dice.pick(&[Body::Whole(&reply), Body::Unmarked(&reply), Body::CutOff(&reply)]);
+    for _ in 0..RESPONSES {
+        let response = dice.mangled(&RESPONSE_SAMPLES);
+        let body = dice.pick(&[Body::Whole(&response), Body::Unmarked(&response), Body::CutOff(&response)]);
         match TokenResponse::read(dice.pick(&[200, 200, 400, 401, 503]), body, request.mask()) {
             Ok(response) => {
                 tokens += 1;
@@ -190,7 +190,10 @@ fn mangled_replies_are_understood_or_quoted_harmlessly() {
             }
         }
     }
-    assert!(tokens > REPLIES / 20 && refusals > REPLIES / 20, "{tokens} tokens, {refusals} refusals of {REPLIES}");
+    assert!(
+        tokens > RESPONSES / 20 && refusals > RESPONSES / 20,
+        "{tokens} tokens, {refusals} refusals of {RESPONSES}"
+    );
     assert!((3..=5).contains(&sentences.len()), "{sentences:#?}");
 }
 
@@ -201,8 +204,8 @@ fn merging_what_is_mangled_loses_nothing_that_was_stored() {
     while merged < MERGES {
         let file = dice.mangled(&FILE_SAMPLES);
         let Ok(stored) = TokenSet::parse(&file) else { continue };
-        let reply = dice.mangled(&REPLY_SAMPLES[..3]);
-        let body = Body::Whole(&reply);
+        let response = dice.mangled(&RESPONSE_SAMPLES[..3]);
+        let body = Body::Whole(&response);
         let Ok(response) = TokenResponse::read(200, body, request.mask()) else { continue };
         merged += 1;
         let seconds = Duration::from_secs(1_700_000_000 + dice.below(1 << 30) as u64);

@@ -36,16 +36,16 @@ fn main() -> io::Result<()> {
     fs::write(directory.join("client-secret"), client.secret)?;
 
     let handle = authorization.clone();
-    let answer_and_log = Step::answer(move |request| {
-        let reply = handle.answer(request);
-        let status = reply.split(|&byte| byte == b'\r').next().unwrap_or_default();
+    let respond_and_log = Step::responding(move |request| {
+        let response = handle.respond(request);
+        let status = response.split(|&byte| byte == b'\r').next().unwrap_or_default();
         let status = String::from_utf8_lossy(status);
         let path = request.target().split('?').next().unwrap_or_default();
         let grant = request.parameter("grant_type").map(|grant| format!(" ({grant})")).unwrap_or_default();
         eprintln!("token-server: {} {path}{grant}: {status}", request.method());
-        reply
+        response
     });
-    let server = TokenServer::start(authority.protect(Leaf::Localhost), Script::always(answer_and_log));
+    let server = TokenServer::start(authority.protect(Leaf::Localhost), Script::always(respond_and_log));
     let mut stdout = io::stdout();
     writeln!(stdout, "{}\n{}", server.authorization_endpoint(), server.endpoint())?;
     stdout.flush()?;

@@ -14,7 +14,7 @@ impl Settings {
         let mut hints = vec![format!("to log in again, run: {}", self.login_command())];
         if self.endpoint.docusign().is_none() {
             hints.push(
-                "AUTHORIZATION_ENDPOINT and SCOPE are in the server's documentation; a refresh token often requires the scope offline_access"
+                "see the server's documentation for AUTHORIZATION_ENDPOINT and SCOPE; a refresh token often requires the scope offline_access"
                     .to_owned(),
             );
         }

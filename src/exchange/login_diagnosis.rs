@@ -39,7 +39,8 @@ impl Unsuccessful {
             .hint("if there is none, delete the file, check --token-endpoint, and run the login again")
     }
 
-    /// The server rejected the code: `invalid_grant` (RFC 6749, section 5.2), unless its text blames the client. Docusign calls a late code `expired_client_token`.
+    /// The server rejected the code: `invalid_grant` (RFC 6749, section 5.2), unless its text blames the client.
+    /// Docusign calls a late code `expired_client_token`.
     fn is_code_rejected(&self) -> bool {
         let Cause::Refused(error) = &self.cause else { return false };
         let is_late = error.description.as_deref() == Some("expired_client_token");

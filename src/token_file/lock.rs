@@ -2,9 +2,8 @@
 //!
 //! The lock is on a file of its own: a lock on TOKENS would be on the file that the commit replaces. The kernel
 //! releases it when the process ends. The note is written before a request, and erased once everything the run
-//! changed is durable. So a note that a run finds means that another one was
-//! interrupted; or, if it is of the kind that stays, that the refresh token it names brought a response that nobody
-//! has read yet.
+//! changed is durable. So a note that a run finds means that another one was interrupted; or, if it is of the kind
+//! that stays, that the refresh token it names brought a response that nobody has read yet.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _};

@@ -27,8 +27,9 @@ struct Zone {
 /// A point in time: seconds and nanoseconds since 1970.
 pub type Instant = (i64, u32);
 
-/// Year, month, day (`d`: padded with a blank, `e`: not at all), hour, minute, second; `F` a fraction, `Z` a zone, either may be
-/// missing; `z` one that is always UTC; `N` and `W` names of months and weekdays; the rest stands for itself.
+/// Year, month, day (`d`: padded with a space, `e`: not padded), hour, minute, second; `F` a fraction and `Z` a
+/// zone, either may be missing; `z` one that is always UTC; `N` and `W` names of months and weekdays; every other
+/// character is literal.
 const TEMPLATES: [&str; 11] = [
     // RFC 3339; ISO 8601; Python, Ruby, Go and SQL, which put blanks before time and zone.
     "Y-M-DTh:m:sFZ",

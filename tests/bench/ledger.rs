@@ -6,7 +6,7 @@
 //! but looked up: [`TokenFile::verify`] demands that since the last look the server was asked once,
 //! refused nothing, and that the file holds the newest refresh token and access token.
 
-use crate::token_server::{Authority, Leaf, PATH, Relay, Request, Script, Step, TokenServer, json_reply};
+use crate::token_server::{Authority, Leaf, PATH, Relay, Request, Script, Step, TokenServer, json_response};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -49,7 +49,7 @@ impl Ledger {
         let book = Book::default();
         let step = {
             let book = Arc::clone(&book);
-            Step::answer(move |request| answer(&book, request))
+            Step::responding(move |request| respond(&book, request))
         };
         let server = TokenServer::start(authority.protect(Leaf::Localhost), Script::always(step));
         Ledger { server, book, directory: directory.to_owned() }
@@ -134,7 +134,7 @@ impl Drop for TokenFile<'_> {
     }
 }
 
-fn answer(book: &Book, request: &Request) -> Vec<u8> {
+fn respond(book: &Book, request: &Request) -> Vec<u8> {
     let is_client = request.basic().as_deref() == Some(&format!("{CLIENT_ID}:{CLIENT_SECRET}"))
         || request.basic().as_deref() == Some(&format!("{CLIENT_ID}:{CLIENT_SECRET}").replace('-', "%2D"));
     let is_refresh = request.parameter("grant_type").as_deref() == Some("refresh_token");
@@ -142,14 +142,14 @@ fn answer(book: &Book, request: &Request) -> Vec<u8> {
     let number = presented.split('-').nth(1).and_then(|number| number.parse().ok()).unwrap_or(usize::MAX);
     let mut book = lock(book);
     let Some(family) = book.get_mut(&number) else {
-        return json_reply("400 Bad Request", r#"{"error":"invalid_grant"}"#);
+        return json_response("400 Bad Request", r#"{"error":"invalid_grant"}"#);
     };
     if !is_client || !is_refresh || presented != token("refresh", number, family.generation) {
         family.refusals += 1;
-        return json_reply("400 Bad Request", r#"{"error":"invalid_grant"}"#);
+        return json_response("400 Bad Request", r#"{"error":"invalid_grant"}"#);
     }
     family.generation += 1;
-    json_reply("200 OK", &response(number, family.generation))
+    json_response("200 OK", &response(number, family.generation))
 }
 
 fn token(kind: &str, number: usize, generation: usize) -> String {

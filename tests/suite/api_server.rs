@@ -9,7 +9,7 @@
 use crate::kit::{self, Outcome, Program};
 use crate::needs::{self, Need};
 use crate::scene::{Footing, Scene};
-use crate::token_server::{Record, Request, Script, Step, TokenServer, json_reply};
+use crate::token_server::{Record, Request, Script, Step, TokenServer, json_response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
@@ -91,7 +91,7 @@ impl ApiServer {
     /// The server as a step of a script, to be repeated.
     pub fn step(&self) -> Step {
         let api = self.clone();
-        Step::answer(move |request| api.respond(request))
+        Step::responding(move |request| api.respond(request))
     }
 
     pub fn respond(&self, request: &Request) -> Vec<u8> {
@@ -114,7 +114,7 @@ impl ApiServer {
             }
             _ => return status("405 Method Not Allowed", "MethodNotAllowed", "the server does not allow this method"),
         }
-        json_reply("200 OK", &secret.to_string())
+        json_response("200 OK", &secret.to_string())
     }
 }
 
@@ -153,7 +153,7 @@ pub fn status(line: &str, reason: &str, message: &str) -> Vec<u8> {
     let code: u16 = line.split(' ').next().expect("a code").parse().expect("a number");
     let body = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
         "message": message, "reason": reason, "code": code});
-    json_reply(line, &body.to_string())
+    json_response(line, &body.to_string())
 }
 
 /// A pod with a token file, at a token server that always grants.

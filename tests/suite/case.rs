@@ -50,8 +50,8 @@ pub enum Repetition {
 /// One step of the server's.
 #[derive(Debug)]
 pub enum GivenStep {
-    Reply(Text),
-    CutReply(Text),
+    Response(Text),
+    CutResponse(Text),
     Named(Behaviour),
 }
 
@@ -121,7 +121,7 @@ enum Escapes {
     Resolved,
 }
 
-/// Whether a reply is a head and a body, or bytes.
+/// Whether a response is a head and a body, or bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Framing {
     #[default]
@@ -138,8 +138,8 @@ struct Section<'t> {
     text: String,
 }
 
-/// The response of most servers, `reply usual`.
-const USUAL_REPLY: &str = r#"HTTP/1.1 200 OK
+/// The response of most servers, `response usual`.
+const USUAL_RESPONSE: &str = r#"HTTP/1.1 200 OK
 Content-Type: application/json
 Content-Length: auto
 
@@ -197,7 +197,7 @@ impl Case {
         for section in &sections {
             let section = &section.with_preset();
             let at = |error| format!("{file}:{}: {error}", section.line);
-            let many = ["file", "link", "reply", "server", "request", "stored", "removed"];
+            let many = ["file", "link", "response", "server", "request", "stored", "removed"];
             if seen.contains(&section.kind) && !many.contains(&section.kind) {
                 return Err(at(format!("a second section `{}`", section.kind)));
             }
@@ -224,7 +224,7 @@ impl Case {
     fn add(&mut self, section: &Section) -> Result<(), String> {
         let content = &["utf-16le", "utf-16be", "bom", "crlf", "escaped", "no final newline"];
         let file = &[content.as_slice(), &["mode"]].concat();
-        let reply = &[content.as_slice(), &["raw", "cut", "repeated"]].concat();
+        let response = &[content.as_slice(), &["raw", "cut", "repeated"]].concat();
         let operand = || match section.operand {
             "" => Err(format!("`{}` needs a name", section.kind)),
             operand => Ok(operand.to_owned()),
@@ -250,11 +250,11 @@ impl Case {
                 self.links.push((operand()?, target));
             }
             "certificate" => self.certificate = certificate(section.text(&[])?.text.trim())?,
-            "reply" => {
-                let text = section.text(reply)?;
+            "response" => {
+                let text = section.text(response)?;
                 let step = match section.has("cut") {
-                    Some(_) => GivenStep::CutReply(text),
-                    None => GivenStep::Reply(text),
+                    Some(_) => GivenStep::CutResponse(text),
+                    None => GivenStep::Response(text),
                 };
                 self.add_step(section, step)?;
             }
@@ -343,7 +343,7 @@ impl<'t> Section<'t> {
     /// The section that `usual` stands for.
     fn with_preset(&self) -> Section<'t> {
         let (operand, text) = match (self.kind, self.operand, self.text.trim()) {
-            ("reply", "usual", "") => ("", USUAL_REPLY.to_owned()),
+            ("response", "usual", "") => ("", USUAL_RESPONSE.to_owned()),
             ("stored", "usual", "") => (TOKEN_FILE, USUAL_STORED.to_owned()),
             _ => (self.operand, self.text.clone()),
         };
@@ -365,7 +365,7 @@ impl<'t> Section<'t> {
     fn text(&self, allowed: &[&str]) -> Result<Text, String> {
         let mut text = Text { text: self.text.clone(), ..Text::default() };
         check_names(&self.text)?;
-        if ["file", "reply", "environment"].contains(&self.kind) {
+        if ["file", "response", "environment"].contains(&self.kind) {
             check_canaries(&self.text)?;
         }
         for modifier in &self.modifiers {
@@ -422,8 +422,8 @@ impl Text {
         self.lines().map(bytes).collect()
     }
 
-    /// The bytes of a reply: CRLF in the head, `Content-Length: auto` computed.
-    pub fn reply(&self, values: &Values) -> Vec<u8> {
+    /// The bytes of a response: CRLF in the head, `Content-Length: auto` computed.
+    pub fn response(&self, values: &Values) -> Vec<u8> {
         let text = values.fill_with_times(&self.text);
         if self.form.framing == Framing::Raw {
             return self.form.encode(&text);
@@ -432,13 +432,13 @@ impl Text {
         let body = self.form.encode(body);
         let length = format!("Content-Length: {}", body.len());
         let head = head.replace("Content-Length: auto", &length).replace('\n', "\r\n");
-        let mut reply = match self.form.escapes {
+        let mut response = match self.form.escapes {
             Escapes::Literal => head.into_bytes(),
             Escapes::Resolved => unescape(&head),
         };
-        reply.extend(b"\r\n\r\n");
-        reply.extend(body);
-        reply
+        response.extend(b"\r\n\r\n");
+        response.extend(body);
+        response
     }
 }
 
@@ -646,18 +646,18 @@ fn values() -> Values {
 fn reads_sections_with_names_and_modifiers() {
     let case = parse(
         "What it shows.\n\n-- args --\n--print\nheader\n\n-- file a b.json (bom, crlf, mode 0640) --\n\
-         {\n}\n\n-- reply --\nHTTP/1.1 200 OK\nContent-Length: auto\n\nbody\n-- exit --\n0\n",
+         {\n}\n\n-- response --\nHTTP/1.1 200 OK\nContent-Length: auto\n\nbody\n-- exit --\n0\n",
     )
     .expect("a sound case");
     assert_eq!(case.args.given_lines(&values()), [b"--print".as_slice(), b"header"]);
     let (name, text) = &case.files[0];
     assert_eq!((name.as_str(), text.mode), ("a b.json", Some(0o640)));
     assert_eq!(text.given(&values()), b"\xef\xbb\xbf{\r\n}\r\n");
-    let GivenStep::Reply(reply) = &case.steps[0] else {
+    let GivenStep::Response(response) = &case.steps[0] else {
         panic!("{:?}", case.steps);
     };
     let wanted = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nbody\n";
-    assert_eq!(reply.reply(&values()), wanted);
+    assert_eq!(response.response(&values()), wanted);
     assert_eq!((case.exit, case.requests), (0, Count::Exactly(1)));
 }
 
@@ -709,7 +709,7 @@ fn refuses_what_it_does_not_understand() {
     assert_eq!(section("stdin", "$NAME"), "x.case:3: `$NAME` stands for nothing");
     assert_eq!(section("exit", "1"), "x.case:5: a second section `exit`");
     assert_eq!(section("only unix", ""), "x.case:3: `only` needs a reason: `only unix: why`");
-    assert_eq!(section("reply (repeated)", "x"), "x.case: a repeated step needs a section `requests`");
+    assert_eq!(section("response (repeated)", "x"), "x.case: a repeated step needs a section `requests`");
     assert_eq!(
         section("file a", r#"{"refresh_token": "abc"}"#),
         "x.case:3: a value of \"refresh_token\" without `Canary7` in it"

@@ -12,8 +12,8 @@
 //! | `stdin` | standard input |
 //! | `file NAME` | a file in the working directory |
 //! | `link NAME` | a symbolic link there; the line is where it leads |
-//! | `reply` | the server's response to the next request: a head, an empty line, a body |
-//! | `reply usual` | none: the tokens `Canary7-new-access` and `Canary7-new-refresh` for 28800 s |
+//! | `response` | the server's response to the next request: a head, an empty line, a body |
+//! | `response usual` | none: the tokens `Canary7-new-access` and `Canary7-new-refresh` for 28800 s |
 //! | `server` | what it does instead, one a line: `close-before-handshake`, `stall-before-handshake`, `plain-http`, `close-before-request` (a reset), `close-after-request`, `close-after-head`, `close-in-body`, `stall`, `rotating`, `rotating with N replays` |
 //! | `certificate` | `expired`, `not-yet-valid`, `other-name`, instead of a good one |
 //! | `only unix: REASON` | the case is not for the other system (`windows`) |
@@ -26,9 +26,9 @@
 //! | `stdout` | all of standard output | there is none |
 //! | `stderr` | all of standard error | after exit code 0 one line, no warning; else an error |
 //! | `stored NAME` | a file afterwards | if given, it is unchanged; else, it is not there |
-//! | `stored usual` | none: `docusign.json` is the preset one after a `reply usual` | |
+//! | `stored usual` | none: `docusign.json` is the preset one after a `response usual` | |
 //! | `removed NAME` | none: the file is gone | |
-//! | `requests` | how many came: `2`, or `2+` for at least two | one for each answer |
+//! | `requests` | how many came: `2`, or `2+` for at least two | one for each response |
 //! | `request` | of each request in turn, any of: `POST /path HTTP/1.1`; `Name: value`; `no Name`; `basic ID:SECRET` as joined before base64; `body TEXT` as sent; `form NAME=VALUE` decoded; `no form NAME` | nothing more than is wanted of all |
 //!
 //! Preset are `DOCUSIGN_TOKEN_ENDPOINT=$ENDPOINT`, `DOCUSIGN_CLIENT_ID=$CLIENT_ID`,
@@ -39,14 +39,14 @@
 //! in RFC 3339, the same without its zone, and as in HTTP. Wanted text may have gaps: see `pattern.rs`.
 //!
 //! Modifiers say what text can't: `utf-16le`, `utf-16be`, `bom`, `crlf`, `no final newline`,
-//! `escaped` (`\n \r \t \0 \\ \xNN \u{N}`), for files `mode 0640`, for replies `raw` (bytes as they
+//! `escaped` (`\n \r \t \0 \\ \xNN \u{N}`), for files `mode 0640`, for responses `raw` (bytes as they
 //! stand, where else the head gets CRLF and `Content-Length: auto` its number), `cut` (TCP ends
-//! after it without TLS's goodbye) and, for the last reply or behaviour, `repeated`.
+//! after it without TLS's goodbye) and, for the last response or behaviour, `repeated`.
 //!
 //! Wanted of every case, and never written: no secret leaks (see `kit.rs`; each token and secret
 //! in a case holds `Canary7`); no file appears that is not named, but for an empty `NAME.lock`;
 //! links stay links; every request is the form that RFC 6749, section 6 describes, or, after the word `login`,
-//! section 4.1.3; no answer is
+//! section 4.1.3; no response is
 //! left over. `CASE=NAME` runs those cases alone whose name contains NAME.
 
 use crate::case::{Behaviour, Case, Count, GivenStep, NAMES, Presets, Repetition, Values};
@@ -209,8 +209,8 @@ fn steps(case: &Case, script: Script, rotation: &Rotation, values: &Values) -> S
         .steps
         .iter()
         .map(|step| match step {
-            GivenStep::Reply(text) => Step::reply(text.reply(values)),
-            GivenStep::CutReply(text) => Step::cut(text.reply(values)),
+            GivenStep::Response(text) => Step::response(text.response(values)),
+            GivenStep::CutResponse(text) => Step::cut(text.response(values)),
             GivenStep::Named(behaviour) => named_step(*behaviour, rotation),
         })
         .collect();

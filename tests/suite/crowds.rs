@@ -66,7 +66,7 @@ fn runs_that_meet_make_one_request() {
     let (all_wait, go) = channel();
     let go = Mutex::new(go);
     let mut scene = Scene::staged("crowd", Footing::Plain, |_, step| {
-        // The answer is held back until every other run has read the old tokens and waits.
+        // The response is held back until every other run has read the old tokens and waits.
         let held = step.clone().on_request(move |_| go.lock().expect("one request").recv().expect("the others wait"));
         Script::once([held]).then_always(step)
     });

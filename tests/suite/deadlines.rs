@@ -1,6 +1,6 @@
 //! `--timeout` is the end, whatever the network does.
 //!
-//! A server can fall silent at every stage: before the handshake, before the answer, inside the
+//! A server can fall silent at every stage: before the handshake, before the response, inside the
 //! head, inside the body, or so slowly that every single read succeeds. An address can swallow what
 //! is sent to it, and a name server can too. The run ends within half a second of its time-out in
 //! each case, says at which stage it was, and knows whether the request had left.
@@ -49,7 +49,7 @@ fn a_server_may_fall_silent_at_any_stage() {
     let unknown = "no response in time; the refresh token may be spent";
     let stages = [
         ("before-the-handshake", Step::stall_before_handshake(), "the TLS handshake took too long\n"),
-        ("before-the-answer", Step::stall(), unknown),
+        ("before-the-response", Step::stall(), unknown),
         ("in-the-head", Step::stall_after("HTTP/1.1 200 OK\r\nContent-Type: app"), unknown),
         ("after-the-head", Step::stall_after(HEAD), unknown),
         ("in-the-body", Step::stall_after(format!("{HEAD}{HALF_A_BODY}")), unknown),
@@ -71,10 +71,10 @@ fn a_server_may_fall_silent_at_any_stage() {
     });
 }
 
-/// A request that leaves too late for its answer would only cost the refresh token. Connection and handshake
+/// A request that leaves too late for its response would only cost the refresh token. Connection and handshake
 /// take a round trip each: they come to their end before the time-out, but not by much.
 #[test]
-fn nothing_is_sent_that_could_not_be_answered_in_time() {
+fn nothing_is_sent_that_would_be_too_late_for_a_response() {
     let server = kit::serve(Script::always(kit::rotation().step()));
     let relay = Relay::start(server.port(), Duration::from_millis(875));
     let workspace = Workspace::after_login("too-late");
@@ -187,8 +187,8 @@ fn a_name_server_may_be_silent() {
 #[test]
 fn a_server_that_always_fails_is_left_in_time() {
     let workspace = Workspace::after_login("always-503");
-    let reply = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n";
-    let server = TokenServer::start(Protection::None, Script::always(Step::reply(reply)));
+    let response = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n";
+    let server = TokenServer::start(Protection::None, Script::always(Step::response(response)));
     let outcome = workspace.program().refreshing_at(&server).args(["--timeout", "5s"]).run();
     expect_end("503 forever", &outcome, Duration::from_secs(5), "HTTP status 503");
     let requests = server.finish().requests.len();

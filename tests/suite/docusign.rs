@@ -9,7 +9,7 @@
 
 use crate::kit::{self, CLIENT_ID, Outcome, TOKEN_FILE, Workspace};
 use crate::login;
-use crate::token_server::{Authorization, Decision, Leaf, PATH, Script, Step, Terms, TokenServer, json_reply};
+use crate::token_server::{Authorization, Decision, Leaf, PATH, Script, Step, Terms, TokenServer, json_response};
 use std::io::Write as _;
 use std::net::Ipv4Addr;
 
@@ -18,7 +18,7 @@ const PRODUCTION: &str = "account.docusign.com";
 
 fn refused(environment: &str, host: &str, status: &str, body: &str) -> Outcome {
     let protection = kit::tls_on(Terms::new(Leaf::Localhost).names(&[DEMO, PRODUCTION]));
-    let server = TokenServer::start(protection, Script::always(Step::reply(json_reply(status, body))));
+    let server = TokenServer::start(protection, Script::always(Step::response(json_response(status, body))));
     let tunnel = Step::tunnel_to((Ipv4Addr::LOCALHOST, server.port()).into());
     let proxy = TokenServer::start(crate::token_server::Protection::None, Script::always(tunnel));
     let workspace = Workspace::after_login("docusign");

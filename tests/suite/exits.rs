@@ -14,7 +14,7 @@
 
 use crate::kit::{self, Outcome, TOKEN_FILE, Workspace};
 use crate::readme;
-use crate::token_server::{Leaf, Script, Step, TokenServer, json_reply};
+use crate::token_server::{Leaf, Script, Step, TokenServer, json_response};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -58,8 +58,8 @@ impl Ending {
         Ending { prepare, ..self }
     }
 
-    fn reply(self, status: &str, body: &str) -> Ending {
-        self.step(Step::reply(json_reply(status, body)))
+    fn response(self, status: &str, body: &str) -> Ending {
+        self.step(Step::response(json_response(status, body)))
     }
 
     fn step(self, step: Step) -> Ending {
@@ -104,20 +104,21 @@ fn endings() -> Vec<Ending> {
             // For as long as this process lives: nobody else runs in this workspace.
             std::mem::forget(lock);
         }),
-        with(75, "no answer").step(Step::close_after_request()).args(&["--no-replay"]),
-        with(75, "HTTP status 408").reply("408 Request Timeout", "").args(&["--no-replay"]),
-        with(75, "HTTP status 500").reply("500 Internal Server Error", "").args(&["--no-replay"]),
+        with(75, "no response").step(Step::close_after_request()).args(&["--no-replay"]),
+        with(75, "HTTP status 408").response("408 Request Timeout", "").args(&["--no-replay"]),
+        with(75, "HTTP status 500").response("500 Internal Server Error", "").args(&["--no-replay"]),
         with(75, "HTTP status 429, for longer than we have")
-            .step(Step::reply("HTTP/1.1 429 Too Many Requests\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n")),
-        with(76, "a redirect")
-            .step(Step::reply("HTTP/1.1 302 Found\r\nLocation: https://login.example/\r\nContent-Length: 0\r\n\r\n")),
-        with(76, "HTML").reply("200 OK", "<html>Canary7</html>").args(&["--no-replay"]),
-        with(74, "a response that is not understood").reply("200 OK", r#"{"hello":"Canary7"}"#),
-        with(77, "a dead refresh token").reply("400 Bad Request", r#"{"error":"invalid_grant"}"#),
-        with(77, "a login is wanted").reply("400 Bad Request", r#"{"error":"interaction_required"}"#),
-        with(78, "a wrong client").reply("401 Unauthorized", r#"{"error":"invalid_client"}"#),
+            .step(Step::response("HTTP/1.1 429 Too Many Requests\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n")),
+        with(76, "a redirect").step(Step::response(
+            "HTTP/1.1 302 Found\r\nLocation: https://login.example/\r\nContent-Length: 0\r\n\r\n",
+        )),
+        with(76, "HTML").response("200 OK", "<html>Canary7</html>").args(&["--no-replay"]),
+        with(74, "a response that is not understood").response("200 OK", r#"{"hello":"Canary7"}"#),
+        with(77, "a dead refresh token").response("400 Bad Request", r#"{"error":"invalid_grant"}"#),
+        with(77, "a login is wanted").response("400 Bad Request", r#"{"error":"interaction_required"}"#),
+        with(78, "a wrong client").response("401 Unauthorized", r#"{"error":"invalid_client"}"#),
         with(78, "a wrong client, as Docusign says it")
-            .reply("400 Bad Request", r#"{"error":"invalid_grant","error_description":"unauthorized_client"}"#),
+            .response("400 Bad Request", r#"{"error":"invalid_grant","error_description":"unauthorized_client"}"#),
         with(78, "plain http to a name").args(&["--token-endpoint", "http://localhost/oauth/token"]),
     ]
 }
@@ -156,14 +157,14 @@ fn each_code_is_the_end_of_some_run() {
             assert_eq!(stored, Some(sent), "{}", outcome.report(&[]));
         }
     }
-    // This one takes more than a scripted reply: see the next test.
+    // This one takes more than a scripted response: see the next test.
     seen.insert(74);
     assert_eq!(shown, seen);
 }
 
 /// Code 74, twice: someone else's tokens stand there; or nothing can be put there at all.
 #[test]
-fn a_reply_that_cannot_be_stored_in_place_is_named_and_kept() {
+fn a_response_that_cannot_be_stored_in_place_is_named_and_kept() {
     let meanwhile: [fn(&std::path::Path); 2] = [
         |tokens| fs::write(tokens, THEIRS).expect("log in"),
         |tokens| {

@@ -5,7 +5,7 @@
 //!
 //! - before the request: the exit code that says who must act, and the server saw nothing; or, if
 //!   the call did not matter, a refresh like any other;
-//! - after the reply: a refresh like any other, by writing the draft a second time; or exit code
+//! - after the response: a refresh like any other, by writing the draft a second time; or exit code
 //!   74, with the draft named and complete;
 //! - either way the next run succeeds, and the server never sees a spent token.
 //!
@@ -27,7 +27,7 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 
-/// What a file system may answer: full, broken, read-only, forbidden, out of descriptors, over
+/// What a file system may report: full, broken, read-only, forbidden, out of descriptors, over
 /// quota.
 const REASONS: [&str; 6] = ["ENOSPC", "EIO", "EROFS", "EACCES", "EMFILE", "EDQUOT"];
 
@@ -92,7 +92,7 @@ enum Wanted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     BeforeRequest,
-    AfterReply,
+    AfterResponse,
 }
 
 /// What a call is made on.
@@ -127,7 +127,7 @@ fn place(call: &Call) -> Place {
 
 /// The table.
 fn wanted(call: &Call, before: &Call, phase: Phase) -> Wanted {
-    use Phase::{AfterReply, BeforeRequest};
+    use Phase::{AfterResponse, BeforeRequest};
     let name = call.name.as_str();
     match (phase, place(call)) {
         // What was read can be closed; what was written is synced.
@@ -139,9 +139,9 @@ fn wanted(call: &Call, before: &Call, phase: Phase) -> Wanted {
         (BeforeRequest, Place::TokenFile) if before.is_on(LOCK) && before.has("O_CREAT") => Wanted::Refreshed,
         (BeforeRequest, Place::TokenFile | Place::Certificate) => Wanted::NothingSpent(66),
         (BeforeRequest, Place::Lock | Place::Draft | Place::Directory) => Wanted::NothingSpent(73),
-        (AfterReply, Place::Draft) if name.starts_with("rename") => Wanted::Drafted,
-        (AfterReply, Place::TokenFile) => Wanted::Drafted,
-        (AfterReply, Place::Draft | Place::Lock | Place::Directory | Place::Certificate) => Wanted::Refreshed,
+        (AfterResponse, Place::Draft) if name.starts_with("rename") => Wanted::Drafted,
+        (AfterResponse, Place::TokenFile) => Wanted::Drafted,
+        (AfterResponse, Place::Draft | Place::Lock | Place::Directory | Place::Certificate) => Wanted::Refreshed,
         (_, Place::Elsewhere) => Wanted::Refreshed,
     }
 }
@@ -162,12 +162,14 @@ fn wanted_where_mounted(call: &Call, before: &Call, phase: Phase) -> Wanted {
     match (phase, place(call), call.name.as_str()) {
         (Phase::BeforeRequest, Place::TokenFile, _) if call.opens() && call.has("O_WRONLY") => Wanted::NothingSpent(73),
         (Phase::BeforeRequest, Place::TokenFile, "fallocate") => Wanted::NothingSpent(73),
-        (Phase::AfterReply, Place::TokenFile, "close" | "fcntl") => Wanted::Refreshed,
-        (Phase::AfterReply, Place::TokenFile, _) => Wanted::Drafted,
-        (Phase::AfterReply, Place::Draft, "unlink" | "unlinkat") => Wanted::Untidy,
+        (Phase::AfterResponse, Place::TokenFile, "close" | "fcntl") => Wanted::Refreshed,
+        (Phase::AfterResponse, Place::TokenFile, _) => Wanted::Drafted,
+        (Phase::AfterResponse, Place::Draft, "unlink" | "unlinkat") => Wanted::Untidy,
         // Before the fingerprint is taken away, the token file is not touched. (After the sync of the
         // directory, it is only tidied away.)
-        (Phase::AfterReply, Place::Lock, "ftruncate" | "fsync") if place(before) != Place::Directory => Wanted::Drafted,
+        (Phase::AfterResponse, Place::Lock, "ftruncate" | "fsync") if place(before) != Place::Directory => {
+            Wanted::Drafted
+        }
         _ => wanted(call, before, phase),
     }
 }
@@ -239,7 +241,7 @@ fn fail(mut scene: Scene, injection: &Injection, table: Table) -> Option<Wanted>
     let failed = &trace.calls[at];
     let requests = scene.settle().requests.len();
     let sent = trace.calls.iter().rposition(|call| call.name == "sendto");
-    let phase = if sent.is_some_and(|sent| sent < at) { Phase::AfterReply } else { Phase::BeforeRequest };
+    let phase = if sent.is_some_and(|sent| sent < at) { Phase::AfterResponse } else { Phase::BeforeRequest };
     let before = trace.calls[..at].iter().rfind(|call| !call.has("F_SETFD")).unwrap_or(failed);
     let wanted = table(failed, before, phase);
 

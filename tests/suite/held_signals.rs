@@ -1,4 +1,4 @@
-//! Signals that come while the answer is outstanding.
+//! Signals that come while the response is outstanding.
 //!
 //! By then the refresh token may be spent, and the new one exists nowhere but on its way. SIGTERM
 //! (systemd, `timeout`, `docker stop`), SIGINT, SIGHUP and SIGTSTP wait until the new tokens are in
@@ -69,7 +69,7 @@ fn wait_until(is_true: impl Fn() -> bool, what: &str) {
     }
 }
 
-/// A scene in which `signal` is sent to the program when its request has arrived, before the answer.
+/// A scene in which `signal` is sent to the program when its request has arrived, before the response.
 fn signalled(signal: &'static str, number: i32) -> Scene {
     Scene::staged(&format!("signal-{signal}"), Footing::Plain, |workspace, step| {
         let directory = workspace.directory();
@@ -83,7 +83,7 @@ fn signalled(signal: &'static str, number: i32) -> Scene {
 }
 
 #[test]
-fn a_signal_to_end_waits_until_the_answer_is_safe() {
+fn a_signal_to_end_waits_until_the_response_is_safe() {
     for (signal, number) in [("HUP", 1), ("INT", 2), ("TERM", 15)] {
         let mut scene = signalled(signal, number);
         // With the name looked up: that takes a thread, which must not take the signal.
@@ -99,7 +99,7 @@ fn a_signal_to_end_waits_until_the_answer_is_safe() {
 
 /// Where the tokens could not be put in place, the user learns where they are, whoever wants an end.
 #[test]
-fn a_failure_to_store_the_answer_is_told_all_the_same() {
+fn a_failure_to_store_the_response_is_told_all_the_same() {
     if !Need::Strace.is_met() {
         return;
     }
@@ -112,7 +112,7 @@ fn a_failure_to_store_the_answer_is_told_all_the_same() {
 }
 
 #[test]
-fn a_stop_waits_until_the_answer_is_safe() {
+fn a_stop_waits_until_the_response_is_safe() {
     let mut scene = signalled("TSTP", 20);
     let running = scene.program().start();
     // A process group without a parent in its session can't be stopped: then it just ends.
@@ -127,7 +127,7 @@ fn a_stop_waits_until_the_answer_is_safe() {
 }
 
 #[test]
-fn ctrl_c_waits_until_the_answer_is_safe() {
+fn ctrl_c_waits_until_the_response_is_safe() {
     if !Need::Terminal.is_met() {
         return;
     }
@@ -184,7 +184,7 @@ fn before_the_request_a_signal_acts_at_once() {
 }
 
 #[test]
-fn the_first_process_of_a_container_waits_for_the_answer_too() {
+fn the_first_process_of_a_container_waits_for_the_response_too() {
     if !Need::OwnMounts.is_met() {
         return;
     }

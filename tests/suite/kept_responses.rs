@@ -7,7 +7,7 @@ use crate::kit::Outcome;
 use crate::needs::Need;
 use crate::scene::{AGAIN, DRAFT, Footing, LOCK, Scene};
 use crate::strace::{self, Call, Injection, Trace};
-use crate::token_server::{Script, Step, json_reply};
+use crate::token_server::{Script, Step, json_response};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ const RESPONSE: &str = "{\"at\":\"Canary7-new\",\"rt\":\"Canary7-next\"}";
 /// The first response can't be read; the server goes on as if it had not been.
 fn scene(name: &str) -> Scene {
     Scene::staged(name, Footing::Plain, |_, step| {
-        Script::once([Step::reply(json_reply("200 OK", RESPONSE))]).then_always(step)
+        Script::once([Step::response(json_response("200 OK", RESPONSE))]).then_always(step)
     })
 }
 
@@ -102,7 +102,7 @@ fn a_disk_that_fails_loses_no_response_that_a_file_takes() {
             }
             None => {
                 assert_eq!(name, "pwrite64", "{}", report("it is lost"));
-                assert!(outcome.stderr().contains("saving it failed"), "{}", report("it is not told"));
+                assert!(outcome.stderr().contains("cannot be saved"), "{}", report("it is not told"));
                 lost.fetch_add(1, Ordering::Relaxed);
             }
         }

@@ -6,8 +6,8 @@
 //! - the token file is byte for byte the old one, or the complete new one;
 //! - if the new tokens were in the synced draft, or the token was not spent, the next ordinary run
 //!   succeeds, and the server never sees a spent token;
-//! - if not, the run died while the server's answer was under way or being written: the residual
-//!   window. It is counted, and holds no call but those that await and read the reply, and the
+//! - if not, the run died while the server's response was under way or being written: the residual
+//!   window. It is counted, and holds no call but those that await and read the response, and the
 //!   write, the truncation and the sync of the draft; where the disk does not take that write, those
 //!   that make a second draft, too;
 //! - the next ordinary run that succeeds leaves nothing behind but the token file and the lock.
@@ -137,7 +137,7 @@ fn kill(mut scene: Scene, fault: Option<&Injection>, name: &str, n: usize) -> Op
     Some((ending, format!("{name} {place}").trim_end().to_owned()))
 }
 
-/// Whether a call awaits or reads the reply, or saves it.
+/// Whether a call awaits or reads the response, or saves it.
 fn is_of_window(call: &Call) -> bool {
     match call.name.as_str() {
         "recvfrom" | "read" | "poll" | "ppoll" | "setsockopt" => call.is_on_socket(),
@@ -182,7 +182,7 @@ fn killed_at_any_call_a_run_that_recovers_loses_nothing() {
     assert!(tally.count(Ending::New) > 3);
 }
 
-/// The token file is edited while the answer is outstanding, so the draft is written a second time.
+/// The token file is edited while the response is outstanding, so the draft is written a second time.
 #[test]
 fn killed_at_any_call_a_run_on_an_edited_file_leaves_the_old_file_or_the_new_one() {
     if !Need::Strace.is_met() {
@@ -219,9 +219,9 @@ fn killed_at_any_call_a_run_whose_disk_failed_loses_nothing_that_was_written() {
         return;
     }
     let whole = whole_run(&Scene::new("saved", Footing::Plain), &[]);
-    let answered = whole.calls.iter().rposition(|call| call.name == "recvfrom").expect("the reply is read");
+    let responded = whole.calls.iter().rposition(|call| call.name == "recvfrom").expect("the response is read");
     for name in ["pwrite64", "ftruncate", "fsync"] {
-        let n = whole.calls[..answered].iter().filter(|call| call.name == name).count() + 1;
+        let n = whole.calls[..responded].iter().filter(|call| call.name == name).count() + 1;
         let fault = Injection::fail(name, n, "EIO");
         let stage = || Scene::new("killed-failed", Footing::Plain);
         let tally = sweep(&format!("a run whose {name} fails"), Some(&fault), stage);
@@ -266,18 +266,18 @@ fn whole_run(scene: &Scene, arguments: &[&str]) -> Trace {
 }
 
 #[test]
-fn between_the_reply_and_the_sync_nothing_is_done_but_to_save_it() {
+fn between_the_response_and_the_sync_nothing_is_done_but_to_save_it() {
     if !Need::Strace.is_met() {
         return;
     }
     for arguments in [&[][..], &["--verbose"], &["--print", "tokens"]] {
         let trace = whole_run(&Scene::new("window", Footing::Plain), arguments);
-        let read = trace.calls.iter().rposition(|call| call.name == "recvfrom").expect("the reply is read");
+        let read = trace.calls.iter().rposition(|call| call.name == "recvfrom").expect("the response is read");
         let safe = trace.safe_from(DRAFT).expect("the draft is synced");
         let window: Vec<&Call> =
             trace.calls[read + 1..=safe].iter().filter(|call| !MEMORY.contains(&call.name.as_str())).collect();
         let names: Vec<&str> = window.iter().map(|call| call.name.as_str()).collect();
-        println!("between the reply and its safety with {arguments:?}: {names:?}");
+        println!("between the response and its safety with {arguments:?}: {names:?}");
         assert_eq!(names, ["pwrite64", "ftruncate", "fsync"], "{}", trace.report());
         assert!(window.iter().all(|call| call.is_on(DRAFT)), "{}", trace.report());
     }

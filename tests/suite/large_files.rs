@@ -6,7 +6,7 @@
 //! which a member a line would make larger than 1 MiB, stays on one line.
 
 use crate::kit::{self, TOKEN_FILE, Workspace};
-use crate::token_server::{Script, Step, TokenServer, json_reply};
+use crate::token_server::{Script, Step, TokenServer, json_response};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The largest that is read.
@@ -90,14 +90,14 @@ fn refresh_token(n: usize) -> String {
 /// A server whose responses carry `members` beside the tokens, and which takes each refresh token once.
 fn serve_with(members: impl Fn(usize) -> String + Send + Sync + 'static) -> TokenServer {
     let issued = AtomicUsize::new(0);
-    kit::serve(Script::always(Step::answer(move |request| {
+    kit::serve(Script::always(Step::responding(move |request| {
         let n = issued.load(Ordering::Relaxed);
         if request.parameter("refresh_token") != Some(refresh_token(n)) {
-            return json_reply("400 Bad Request", "{\"error\": \"invalid_grant\"}");
+            return json_response("400 Bad Request", "{\"error\": \"invalid_grant\"}");
         }
         issued.store(n + 1, Ordering::Relaxed);
         let tokens = format!("\"access_token\":\"Canary7-a\",\"refresh_token\":\"{}\"", refresh_token(n + 1));
-        json_reply("200 OK", &format!("{{{tokens},\"expires_in\":28800{}}}", members(n)))
+        json_response("200 OK", &format!("{{{tokens},\"expires_in\":28800{}}}", members(n)))
     })))
 }
 

@@ -5,7 +5,9 @@
 //! and, outside of the address, the state) is looked for in all that it leaves behind.
 
 use crate::kit::{self, Outcome, Program, Running, System, TOKEN_FILE, Workspace};
-use crate::token_server::{Authorization, Decision, Record, Request, Rotation, Script, Step, TokenServer, json_reply};
+use crate::token_server::{
+    Authorization, Decision, Record, Request, Rotation, Script, Step, TokenServer, json_response,
+};
 #[cfg(target_os = "linux")]
 use crate::{held_signals, needs::Need};
 use percent_encoding::percent_decode_str;
@@ -424,20 +426,20 @@ fn a_code_is_good_once() {
 /// Whatever becomes of it, there is one request, and nothing left behind.
 #[test]
 fn the_request_is_never_repeated() {
-    let reply = |status: &str, body: &str| Step::reply(json_reply(status, body));
+    let response = |status: &str, body: &str| Step::response(json_response(status, body));
     let table = [
         (Step::close_after_request(), 75),
         (Step::cut("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{\"acc"), 75),
-        (reply("500 Internal Server Error", ""), 75),
-        (reply("503 Service Unavailable", ""), 75),
-        (reply("429 Too Many Requests", ""), 75),
-        (reply("400 Bad Request", r#"{"error":"temporarily_unavailable"}"#), 75),
-        (reply("400 Bad Request", r#"{"error":"invalid_grant","error_description":"already being processed"}"#), 75),
-        (reply("400 Bad Request", r#"{"error":"invalid_grant"}"#), 77),
-        (reply("401 Unauthorized", r#"{"error":"invalid_client"}"#), 78),
-        (reply("400 Bad Request", r#"{"error":"invalid_grant","error_description":"unauthorized_client"}"#), 78),
-        (reply("200 OK", ""), 76),
-        (Step::reply("HTTP/1.1 302 Found\r\nLocation: https://a.example/\r\nContent-Length: 0\r\n\r\n"), 76),
+        (response("500 Internal Server Error", ""), 75),
+        (response("503 Service Unavailable", ""), 75),
+        (response("429 Too Many Requests", ""), 75),
+        (response("400 Bad Request", r#"{"error":"temporarily_unavailable"}"#), 75),
+        (response("400 Bad Request", r#"{"error":"invalid_grant","error_description":"already being processed"}"#), 75),
+        (response("400 Bad Request", r#"{"error":"invalid_grant"}"#), 77),
+        (response("401 Unauthorized", r#"{"error":"invalid_client"}"#), 78),
+        (response("400 Bad Request", r#"{"error":"invalid_grant","error_description":"unauthorized_client"}"#), 78),
+        (response("200 OK", ""), 76),
+        (Step::response("HTTP/1.1 302 Found\r\nLocation: https://a.example/\r\nContent-Length: 0\r\n\r\n"), 76),
     ];
     for (number, (step, exit)) in table.into_iter().enumerate() {
         let stage = Stage::scripted(&format!("login-once-{number}"), Script::always(step));
@@ -453,8 +455,9 @@ fn the_request_is_never_repeated() {
 /// What was certainly not sent is sent as soon as it can be.
 #[test]
 fn a_connection_that_fails_spends_no_code() {
-    let reply = Step::reply(json_reply("200 OK", r#"{"access_token":"Canary7-a","refresh_token":"Canary7-r"}"#));
-    let stage = Stage::scripted("login-connect", Script::once([Step::close_before_handshake(), reply]));
+    let response =
+        Step::response(json_response("200 OK", r#"{"access_token":"Canary7-a","refresh_token":"Canary7-r"}"#));
+    let stage = Stage::scripted("login-connect", Script::once([Step::close_before_handshake(), response]));
     stage.log_in_with(CODE).expect_exit(0);
     assert_eq!(stage.stored()["refresh_token"], "Canary7-r");
 }
@@ -462,8 +465,8 @@ fn a_connection_that_fails_spends_no_code() {
 #[test]
 fn without_a_refresh_token_the_access_token_is_stored_all_the_same() {
     for content in [None, Some("{\"account\": 1}"), Some("{\"refresh_token\": \"Canary7-old\"}")] {
-        let reply = json_reply("200 OK", r#"{"access_token":"Canary7-a","token_type":"Bearer","expires_in":60}"#);
-        let mut stage = Stage::scripted("login-short", Script::once([Step::reply(reply)]));
+        let response = json_response("200 OK", r#"{"access_token":"Canary7-a","token_type":"Bearer","expires_in":60}"#);
+        let mut stage = Stage::scripted("login-short", Script::once([Step::response(response)]));
         if let Some(content) = content {
             stage.workspace.give(TOKEN_FILE, content);
         }
@@ -489,8 +492,8 @@ fn without_a_refresh_token_the_access_token_is_stored_all_the_same() {
 
 #[test]
 fn a_response_that_may_hold_tokens_is_kept() {
-    let reply = Step::reply(json_reply("200 OK", r#"{"data":[{"token":"Canary7-a"}]}"#));
-    let stage = Stage::scripted("login-odd", Script::always(reply));
+    let response = Step::response(json_response("200 OK", r#"{"data":[{"token":"Canary7-a"}]}"#));
+    let stage = Stage::scripted("login-odd", Script::always(response));
     let outcome = stage.log_in_with(CODE).expect_exit(74);
     let kept: Vec<_> = names(&outcome);
     assert!(kept.len() == 1 && kept[0].starts_with("docusign.json.answer-"), "{}", outcome.report(&[]));
@@ -515,12 +518,15 @@ fn userinfo_adds_the_default_account() {
 
 #[test]
 fn userinfo_that_fails_is_a_warning() {
-    let tokens = Step::reply(json_reply("200 OK", r#"{"access_token":"Canary7-a","refresh_token":"Canary7-r"}"#));
-    let reply = |status: &str, body: &str| Step::reply(json_reply(status, body));
+    let tokens = Step::response(json_response("200 OK", r#"{"access_token":"Canary7-a","refresh_token":"Canary7-r"}"#));
+    let response = |status: &str, body: &str| Step::response(json_response(status, body));
     for (step, text) in [
-        (reply("401 Unauthorized", r#"{"error":"invalid_token","error_description":"Canary7-a"}"#), "HTTP status 401"),
-        (reply("200 OK", "{}"), "it has no accounts"),
-        (reply("200 OK", "<html>Canary7-a"), "it is not a JSON object"),
+        (
+            response("401 Unauthorized", r#"{"error":"invalid_token","error_description":"Canary7-a"}"#),
+            "HTTP status 401",
+        ),
+        (response("200 OK", "{}"), "it has no accounts"),
+        (response("200 OK", "<html>Canary7-a"), "it is not a JSON object"),
         (Step::close_after_request(), "warning"),
     ] {
         let stage = Stage::scripted("login-no-userinfo", Script::once([tokens.clone(), step]));
@@ -637,7 +643,8 @@ fn a_terminal_that_cuts_off_the_address_is_told_as_that() {
     }
     // Without the canary: the terminal shows what is typed.
     let long = "c".repeat(5000);
-    let tokens = || Step::reply(json_reply("200 OK", r#"{"access_token":"Canary7-a","refresh_token":"Canary7-r"}"#));
+    let tokens =
+        || Step::response(json_response("200 OK", r#"{"access_token":"Canary7-a","refresh_token":"Canary7-r"}"#));
     for (before, code, exit) in [("", "code", 0), ("", long.as_str(), 65), ("stty -icanon; ", long.as_str(), 0)] {
         let stage = Stage::scripted("login-terminal", Script::always(tokens()));
         let terminal = format!("exec script -qec \"{before}exec $*\" /dev/null");

@@ -1,11 +1,11 @@
 //! What others see, and do, while a request is under way.
 //!
-//! The server calls back at the moment when it has the whole request and has not answered: the
+//! The server calls back at the moment when it has the whole request and has not responded: the
 //! refresh token may be spent, and nothing new is stored. What is true then is what a crash, a
 //! second run or a human at the same file would meet.
 
 use crate::kit::{Outcome, TOKEN_FILE, Workspace, rotation, serve};
-use crate::token_server::{Rotation, Script, Step, json_reply};
+use crate::token_server::{Rotation, Script, Step, json_response};
 use std::fs::{self, File, TryLockError};
 use std::sync::mpsc::channel;
 
@@ -128,7 +128,7 @@ fn refused_while_someone_writes(stored: &'static str) -> Outcome {
     let mut workspace = Workspace::new("refused-meanwhile");
     workspace.give(TOKEN_FILE, rotation().first_token_file());
     let tokens = workspace.path(TOKEN_FILE);
-    let refusal = Step::reply(json_reply("400 Bad Request", r#"{"error":"invalid_grant"}"#));
+    let refusal = Step::response(json_response("400 Bad Request", r#"{"error":"invalid_grant"}"#));
     let step = refusal.on_request(move |_| fs::write(&tokens, stored).expect("write without the lock"));
     let server = serve(Script::once([step]));
     let outcome = workspace.program().refreshing_at(&server).args(["--print", "header"]).run();
@@ -162,7 +162,8 @@ fn a_lock_that_comes_free_after_a_login_is_followed_by_a_request_unless_there_is
         workspace.give(TOKEN_FILE, rotation().first_token_file());
         let lock = File::create(workspace.path("docusign.json.lock")).expect("make the lock file");
         lock.lock().expect("lock it");
-        let server = serve(Script::always(Step::reply(json_reply("200 OK", r#"{"access_token":"Canary7-new"}"#))));
+        let server =
+            serve(Script::always(Step::response(json_response("200 OK", r#"{"access_token":"Canary7-new"}"#))));
         let program = workspace.program().refreshing_at(&server).args(["--verbose", "--print", "access-token"]);
         let running = program.start();
         running.await_stderr(&["waiting for another run's lock"]).expect("it waits");
@@ -195,7 +196,7 @@ fn a_lock_that_stays_busy_ends_the_run_before_the_request() {
 }
 
 #[test]
-fn a_run_killed_before_the_answer_harms_nothing_that_was_stored() {
+fn a_run_killed_before_the_response_harms_nothing_that_was_stored() {
     let rotation = rotation();
     let mut workspace = Workspace::new("killed");
     workspace.give(TOKEN_FILE, rotation.first_token_file());

@@ -26,11 +26,11 @@ const RAW: &str = "client_secret_basic_raw";
 const POST: &str = "client_secret_post";
 const PUBLIC: &str = "none";
 
-/// The server's process, which answers one line for each that it is given.
+/// The server's process, which writes one line for each that it is given.
 struct OidcProvider {
     process: Child,
     commands: ChildStdin,
-    answers: BufReader<ChildStdout>,
+    responses: BufReader<ChildStdout>,
     port: u64,
 }
 
@@ -43,8 +43,8 @@ impl OidcProvider {
         command.arg("server.mjs").current_dir(directory).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.stderr(Stdio::null()).spawn().expect("start node");
         let commands = process.stdin.take().expect("it is piped");
-        let answers = BufReader::new(process.stdout.take().expect("it is piped"));
-        let mut server = OidcProvider { process, commands, answers, port: 0 };
+        let responses = BufReader::new(process.stdout.take().expect("it is piped"));
+        let mut server = OidcProvider { process, commands, responses, port: 0 };
         let (cert, key) = kit::authority().server_pem(&["localhost", "127.0.0.1", "::1"]);
         let client = |method: &str| json!({"id": format!("{method} & more"), "secret": SECRET, "method": method});
         let public = json!({"id": format!("{PUBLIC} & more"), "method": PUBLIC});
@@ -56,9 +56,9 @@ impl OidcProvider {
 
     fn ask(&mut self, command: &Value) -> Value {
         writeln!(self.commands, "{command}").expect("give the server a command");
-        let mut answer = String::new();
-        self.answers.read_line(&mut answer).expect("read the server's answer");
-        serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{command}: {error}: {answer}"))
+        let mut response = String::new();
+        self.responses.read_line(&mut response).expect("read the server's response");
+        serde_json::from_str(&response).unwrap_or_else(|error| panic!("{command}: {error}: {response}"))
     }
 
     /// A workspace with the token file as it is after a login of this client.

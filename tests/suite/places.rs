@@ -51,7 +51,7 @@ fn a_full_file_system_is_found_before_anything_is_spent() {
     if !Need::OwnMounts.is_met() {
         return;
     }
-    // Too small for a draft as large as a reply may be; full; and without an inode left.
+    // Too small for a draft as large as a response may be; full; and without an inode left.
     for full in [
         "mount -t tmpfs -o size=512k tmpfs volume; cp docusign.json volume",
         "mount -t tmpfs -o size=2m tmpfs volume; cp docusign.json volume; cat /dev/zero 2>&- >volume/ballast || true",

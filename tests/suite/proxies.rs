@@ -172,39 +172,41 @@ fn plain_http_to_the_loopback_interface_goes_through_no_proxy() {
 #[test]
 fn a_proxy_that_does_not_connect_is_named() {
     let page = "<!DOCTYPE html><html><body>Log in, please</body></html>";
-    let answer = |status: &str| {
+    let response = |status: &str| {
         let length = page.len();
-        Step::reply(format!("HTTP/1.1 {status}\r\nContent-Type: text/html\r\nContent-Length: {length}\r\n\r\n{page}"))
+        Step::response(format!(
+            "HTTP/1.1 {status}\r\nContent-Type: text/html\r\nContent-Length: {length}\r\n\r\n{page}"
+        ))
     };
     let conducts: [(&str, Step, i32, &str, &str); 14] = [
-        ("403", answer("403 Forbidden"), 78, "it refused CONNECT with HTTP status 403\n", "--proxy none"),
+        ("403", response("403 Forbidden"), 78, "it refused CONNECT with HTTP status 403\n", "--proxy none"),
         (
             "407",
-            answer("407 Proxy Authentication Required"),
+            response("407 Proxy Authentication Required"),
             78,
             "it refused CONNECT with HTTP status 407\n",
             "refused the user",
         ),
         (
             "407-of-windows",
-            Step::reply("HTTP/1.1 407 No\r\nProxy-Authenticate: NTLM\r\nProxy-Authenticate: Negotiate\r\n\r\n"),
+            Step::response("HTTP/1.1 407 No\r\nProxy-Authenticate: NTLM\r\nProxy-Authenticate: Negotiate\r\n\r\n"),
             78,
             "it refused CONNECT with HTTP status 407\n",
             "only Basic",
         ),
         (
             "407-of-both",
-            Step::reply("HTTP/1.1 407 No\r\nProxy-Authenticate: NTLM\r\nProxy-Authenticate: Basic realm=x\r\n\r\n"),
+            Step::response("HTTP/1.1 407 No\r\nProxy-Authenticate: NTLM\r\nProxy-Authenticate: Basic realm=x\r\n\r\n"),
             78,
             "it refused CONNECT with HTTP status 407\n",
             "refused the user",
         ),
-        ("302", answer("302 Found"), 78, "it refused CONNECT with HTTP status 302\n", "--proxy none"),
-        ("502", answer("502 Bad Gateway"), 75, "it refused CONNECT with HTTP status 502, after", "--proxy none"),
-        ("200-and-html", answer("200 OK"), 78, "the server does not speak TLS\n", "intercepts"),
-        ("html-alone", Step::reply(page), 75, "the response is not HTTP, after", "--proxy none"),
+        ("302", response("302 Found"), 78, "it refused CONNECT with HTTP status 302\n", "--proxy none"),
+        ("502", response("502 Bad Gateway"), 75, "it refused CONNECT with HTTP status 502, after", "--proxy none"),
+        ("200-and-html", response("200 OK"), 78, "the server does not speak TLS\n", "intercepts"),
+        ("html-alone", Step::response(page), 75, "the response is not HTTP, after", "--proxy none"),
         ("silent", Step::stall(), 75, "no response in time\n", "--proxy none"),
-        ("half-an-answer", Step::stall_after("HTTP/1.1 200 OK\r\n"), 75, "no response in time\n", "--proxy none"),
+        ("half-a-response", Step::stall_after("HTTP/1.1 200 OK\r\n"), 75, "no response in time\n", "--proxy none"),
         (
             "slow",
             Step::trickle(format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(300))),
@@ -214,7 +216,7 @@ fn a_proxy_that_does_not_connect_is_named() {
         ),
         ("closing", Step::close_after_request(), 75, "closed by the other side, after", "--proxy none"),
         ("reset", Step::reset_after(""), 75, "connection reset by peer", "--proxy none"),
-        ("no-tls-behind", Step::reply("HTTP/1.1 200 OK\r\n\r\n"), 75, "the TLS handshake was cut off", "run again"),
+        ("no-tls-behind", Step::response("HTTP/1.1 200 OK\r\n\r\n"), 75, "the TLS handshake was cut off", "run again"),
     ];
     thread::scope(|scope| {
         for (name, step, exit, message, hint) in conducts {
@@ -235,7 +237,7 @@ fn a_proxy_that_does_not_connect_is_named() {
 fn a_proxy_s_user_may_be_missing_or_misspelt() {
     let server = endpoint();
     let refusal = "HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm=x\r\nContent-Length: 0\r\n\r\n";
-    let proxy = TokenServer::start(Protection::None, Script::always(Step::reply(refusal)));
+    let proxy = TokenServer::start(Protection::None, Script::always(Step::response(refusal)));
     let workspace = Workspace::after_login("407-without-a-user");
     let url = format!("http://127.0.0.1:{}", proxy.port());
     let outcome = program(&workspace, &server).args(["--proxy", &url]).run().expect_exit(78);

@@ -31,7 +31,7 @@ fn curl_and_a_shell_read_the_token_back() {
         let end = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_secs() + 3600;
         let tokens = format!(r#"{{"access_token":"{token}","refresh_token":"Canary7-r","expires_at":{end}}}"#);
         workspace.give(TOKEN_FILE, tokens);
-        let server = kit::serve(Script::always(Step::reply("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")));
+        let server = kit::serve(Script::always(Step::response("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")));
         let program = workspace.program().refreshing_at(&server).args(["--min-ttl", "1m", "--access-token-file", file]);
         program.args(["--access-token-format", format]).run().expect_exit(0);
         let mut reader = match format {

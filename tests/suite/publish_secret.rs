@@ -80,7 +80,7 @@ fn the_namespace_can_be_named() {
 fn what_passes_is_tried_again() {
     let stored_all_the_same = |api: &ApiServer| {
         let (get, patch) = (api.step(), api.clone());
-        let patch = Step::answer(move |request| {
+        let patch = Step::responding(move |request| {
             patch.respond(request);
             status("504 Gateway Timeout", "Timeout", "Timeout: request did not complete within requested timeout")
         });
@@ -88,20 +88,20 @@ fn what_passes_is_tried_again() {
     };
     let forbidden = || {
         let why = "secrets \"docusign-access\" is forbidden: RBAC: role.rbac.authorization.k8s.io not found";
-        Step::reply(status("403 Forbidden", "Forbidden", why))
+        Step::response(status("403 Forbidden", "Forbidden", why))
     };
     let busy = || {
         let body = "Too many requests, please try again later.\n";
         let length = body.len();
-        Step::reply(format!(
+        Step::response(format!(
             "HTTP/1.1 429 Too Many Requests\r\nContent-Type: text/plain\r\nRetry-After: 1\r\nContent-Length: {length}\r\n\r\n{body}"
         ))
     };
-    let full = || Step::reply(status("500 Internal Server Error", "", "etcdserver: mvcc: database space exceeded"));
+    let full = || Step::response(status("500 Internal Server Error", "", "etcdserver: mvcc: database space exceeded"));
     let conflict = |api: &ApiServer| {
         let (reader, writer) = (api.clone(), api.clone());
         // Somebody writes between the GET and the PATCH.
-        let get = Step::answer(move |request| {
+        let get = Step::responding(move |request| {
             let found = reader.respond(request);
             writer.change(|secret| secret["metadata"]["labels"] = json!({"team": "esign"}));
             found
@@ -113,7 +113,7 @@ fn what_passes_is_tried_again() {
         ("conflict", Box::new(conflict), 4),
         (
             "unauthorized",
-            Box::new(|_| vec![Step::reply(status("401 Unauthorized", "Unauthorized", "Unauthorized"))]),
+            Box::new(|_| vec![Step::response(status("401 Unauthorized", "Unauthorized", "Unauthorized"))]),
             3,
         ),
         ("forbidden", Box::new(move |_| vec![forbidden(), forbidden()]), 4),
@@ -122,7 +122,7 @@ fn what_passes_is_tried_again() {
         ("full", Box::new(move |api| vec![full(), api.step(), full()]), 5),
         (
             "unavailable",
-            Box::new(|_| vec![Step::reply("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")]),
+            Box::new(|_| vec![Step::response("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")]),
             3,
         ),
         ("stored", Box::new(stored_all_the_same), 3),
@@ -170,11 +170,11 @@ fn what_lasts_is_told_at_once() {
     let bad = || {
         let message = "illegal base64 data at input byte 8, error found in #10 byte of ...|Q2FuYXJ5Ny1h|..., bigger \
                        context ...|Canary7-a|...";
-        Step::reply(status("400 Bad Request", "BadRequest", message))
+        Step::response(status("400 Bad Request", "BadRequest", message))
     };
     let webhook = || {
         let message = "admission webhook \"policy\" denied the request: data Q2FuYXJ5Ny1h Canary7";
-        Step::reply(status("422 Unprocessable Entity", "Invalid", message))
+        Step::response(status("422 Unprocessable Entity", "Invalid", message))
     };
     type First = Box<dyn Fn(&ApiServer) -> Vec<Step>>;
     let owned_by = |metadata: Value| -> First {
@@ -212,14 +212,14 @@ fn what_lasts_is_told_at_once() {
         ),
         (
             "immutable-since",
-            Box::new(|api| vec![api.step(), Step::reply(api_server::unprocessable())]),
+            Box::new(|api| vec![api.step(), Step::response(api_server::unprocessable())]),
             2,
             "HTTP status 422",
         ),
         (
             "redirect",
             Box::new(|_| {
-                vec![Step::reply(
+                vec![Step::response(
                     "HTTP/1.1 302 Found\r\nLocation: https://elsewhere.test/\r\nContent-Length: 0\r\n\r\n",
                 )]
             }),
@@ -228,7 +228,7 @@ fn what_lasts_is_told_at_once() {
         ),
         (
             "html",
-            Box::new(|_| vec![Step::reply("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>")]),
+            Box::new(|_| vec![Step::response("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>")]),
             1,
             "not a Secret",
         ),
@@ -283,11 +283,11 @@ fn the_hints_of_a_secret_that_is_absent_can_be_run() {
 fn what_lasts_longer_than_the_run_is_left_to_the_next() {
     let lasting = |line: &str| {
         let line = line.to_owned();
-        Step::answer(move |_| {
+        Step::responding(move |_| {
             status(&line, "Canary", "secrets is forbidden: User \"system:serviceaccount:esign:default\"")
         })
     };
-    let echo = Step::answer(|request| {
+    let echo = Step::responding(|request| {
         let message = format!("secrets is forbidden: {}", request.field("Authorization").expect("a token"));
         status("403 Forbidden", "Forbidden", &message)
     });
@@ -298,7 +298,7 @@ fn what_lasts_longer_than_the_run_is_left_to_the_next() {
         ("lasting-401", lasting("401 Unauthorized"), "HTTP status 401"),
         (
             "lasting-429",
-            Step::reply("HTTP/1.1 429 Too Many Requests\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n"),
+            Step::response("HTTP/1.1 429 Too Many Requests\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n"),
             "HTTP status 429",
         ),
         ("silent", Step::stall(), "no response in time"),
@@ -349,7 +349,7 @@ fn an_older_token_never_replaces_a_newer_one() {
 fn a_newer_token_that_comes_in_between_stays() {
     let Some(pod) = Pod::facing("secret-overtaken", |api| {
         let api = api.clone();
-        vec![Step::answer(move |request| {
+        vec![Step::responding(move |request| {
             let found = api.respond(request);
             api.publish("Canary7-newer", FAR);
             found

@@ -61,17 +61,17 @@ fn it_is_published(cluster: &Cluster, pod: &Pod) {
     assert_eq!(cluster.secret(), secret);
 }
 
-/// A pod whose way to the cluster leads through the suite's server: when its first request has been answered,
+/// A pod whose way to the cluster leads through the suite's server: when its first request has its response,
 /// and the response is not there yet, `then` is done.
 fn interrupted(cluster: &Arc<Cluster>, name: &str, then: impl Fn(&Cluster) + Send + Sync + 'static) -> Pod {
     let (first, rest) = (Arc::clone(cluster), Arc::clone(cluster));
     let pod = Pod::with_script(name, |_| {
-        let first = Step::answer(move |request| {
+        let first = Step::responding(move |request| {
             let response = first.forward(request);
             then(&first);
             response
         });
-        Script::once([first]).then_always(Step::answer(move |request| rest.forward(request)))
+        Script::once([first]).then_always(Step::responding(move |request| rest.forward(request)))
     });
     let pod = pod.expect("the first one was possible");
     join(cluster, &pod);

@@ -11,7 +11,7 @@ use crate::container::{self, Host, Image, Mount};
 use crate::kit::{self, CLIENT_ID, CLIENT_SECRET, TOKEN_FILE, Workspace, rotation, serve};
 use crate::machine::{CA_FILE, HOME, Machine, report};
 use crate::readme;
-use crate::token_server::{Rotation, Script, Step, TokenServer, json_reply};
+use crate::token_server::{Rotation, Script, Step, TokenServer, json_response};
 use crate::tools;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,12 +48,12 @@ fn the_readme_names_every_recipe() {
 }
 
 fn refusal() -> Step {
-    Step::reply(json_reply("400 Bad Request", r#"{"error":"invalid_grant"}"#))
+    Step::response(json_response("400 Bad Request", r#"{"error":"invalid_grant"}"#))
 }
 
 /// Longer than any run waits.
 fn put_off() -> Step {
-    Step::reply("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n")
+    Step::response("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n")
 }
 
 /// A program of another machine can't be installed on this one.
@@ -389,7 +389,7 @@ fn the_deployment_script_does_what_each_exit_code_asks_for() {
     if !is_native() {
         return;
     }
-    let unauthorized = Step::reply(json_reply("401 Unauthorized", r#"{"error":"invalid_client"}"#));
+    let unauthorized = Step::response(json_response("401 Unauthorized", r#"{"error":"invalid_client"}"#));
     for (step, code, said) in [
         (None, 0, ""),
         (Some(put_off()), 75, "deploy: Docusign was not to be reached"),
@@ -408,7 +408,7 @@ fn the_deployment_script_does_what_each_exit_code_asks_for() {
     }
 }
 
-/// Exit code 74: when the answer comes, a directory stands where the token file was.
+/// Exit code 74: when the response comes, a directory stands where the token file was.
 #[test]
 fn the_deployment_script_tells_of_tokens_that_are_not_in_place() {
     if !is_native() {
@@ -436,9 +436,9 @@ fn curl_sends_the_header_that_print_wrote() {
         return;
     }
     let rotation = rotation();
-    let userinfo = Step::answer(|request| {
+    let userinfo = Step::responding(|request| {
         assert_eq!((request.method(), request.target()), ("GET", "/oauth/userinfo"));
-        json_reply("200 OK", r#"{"sub":"someone"}"#)
+        json_response("200 OK", r#"{"sub":"someone"}"#)
     });
     let server = serve(Script::once([rotation.step(), userinfo]));
     let workspace = workspace_of("recipe-curl", &rotation);

@@ -1,4 +1,4 @@
-//! Answers that are too large, too deep or too strange for a case file.
+//! Responses that are too large, too deep or too strange for a case file.
 //!
 //! A body that can be read as tokens is tokens, however it came: the server has spent the refresh token
 //! for it. So nothing about the wire may cost a token: interim responses, large heads, chunks of one
@@ -6,7 +6,7 @@
 //! what it is, and nothing of it reaches the terminal that is not printable ASCII.
 
 use crate::kit::{self, Outcome, TOKEN_FILE, Workspace};
-use crate::token_server::{Script, Step, json_reply};
+use crate::token_server::{Script, Step, json_response};
 use std::fs;
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ const MIB: usize = 1 << 20;
 const TOKENS: &str =
     r#"{"access_token":"Canary7-new","token_type":"Bearer","refresh_token":"Canary7-next","expires_in":28800}"#;
 
-fn answer_with(reply: impl Into<Vec<u8>>, args: &[&str]) -> (Outcome, usize) {
-    let server = kit::serve(Script::always(Step::reply(reply)));
-    let workspace = Workspace::after_login("reply");
+fn respond_with(response: impl Into<Vec<u8>>, args: &[&str]) -> (Outcome, usize) {
+    let server = kit::serve(Script::always(Step::response(response)));
+    let workspace = Workspace::after_login("response");
     let outcome = workspace.program().refreshing_at(&server).args(args.iter().copied()).run();
     (outcome, server.finish().requests.len())
 }
@@ -25,8 +25,8 @@ fn stored(outcome: &Outcome) -> serde_json::Value {
     serde_json::from_slice(&outcome.files[TOKEN_FILE]).expect("the token file is JSON")
 }
 
-fn expect_tokens(reply: impl Into<Vec<u8>>) -> serde_json::Value {
-    let (outcome, requests) = answer_with(reply, &[]);
+fn expect_tokens(response: impl Into<Vec<u8>>) -> serde_json::Value {
+    let (outcome, requests) = respond_with(response, &[]);
     let outcome = outcome.expect_exit(0);
     assert_eq!(requests, 1, "{}", outcome.report(&[]));
     let stored = stored(&outcome);
@@ -47,7 +47,7 @@ fn nothing_about_the_wire_costs_a_token() {
     let whole = String::from_utf8(with_length(TOKENS)).expect("text");
     let chunks: String = TOKENS.chars().map(|byte| format!("1;x=y\r\n{byte}\r\n")).collect();
     let many: String = (0..100).map(|number| format!("X-Field-{number}: {}\r\n", "v".repeat(300))).collect();
-    let replies = [
+    let responses = [
         format!("HTTP/1.1 100 Continue\r\n\r\n{whole}"),
         format!("HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n{whole}"),
         format!(
@@ -67,8 +67,8 @@ fn nothing_about_the_wire_costs_a_token() {
         format!("HTTP/1.1 201 Created\r\nContent-Length: {}\r\n\r\n{TOKENS}", TOKENS.len()),
         format!("HTTP/1.1 200 OK\r\nContent-Encoding: identity\r\nContent-Length: {}\r\n\r\n{TOKENS}", TOKENS.len()),
     ];
-    for reply in replies {
-        expect_tokens(reply);
+    for response in responses {
+        expect_tokens(response);
     }
 }
 
@@ -76,7 +76,7 @@ fn nothing_about_the_wire_costs_a_token() {
 fn forty_kilobytes_of_token_go_both_ways() {
     let long = format!("Canary7-next.{}", "Ab+/=~".repeat(7_000));
     let tokens = TOKENS.replace("Canary7-next", &long);
-    let script = Script::once([Step::reply(with_length(&tokens)), Step::reply(with_length(TOKENS))]);
+    let script = Script::once([Step::response(with_length(&tokens)), Step::response(with_length(TOKENS))]);
     let server = kit::serve(script);
     let workspace = Workspace::after_login("long-token");
     let outcome = workspace.program().refreshing_at(&server).run().expect_exit(0);
@@ -100,12 +100,12 @@ fn a_mebibyte_is_read_and_not_a_byte_more() {
     let until_close = |body: &str| [b"HTTP/1.0 200 OK\r\n\r\n", body.as_bytes()].concat();
     expect_tokens(until_close(&body_of(MIB)));
 
-    for reply in [with_length(&body_of(MIB + 1)), until_close(&body_of(8 * MIB))] {
-        assert_eq!(expect_tokens(reply)["refresh_token"], "Canary7-next");
+    for response in [with_length(&body_of(MIB + 1)), until_close(&body_of(8 * MIB))] {
+        assert_eq!(expect_tokens(response)["refresh_token"], "Canary7-next");
     }
     let tokens_last = |size: usize| TOKENS.replace('{', &format!(r#"{{"pad":"{}","#, "x".repeat(size)));
-    for reply in [with_length(&tokens_last(MIB)), until_close(&tokens_last(8 * MIB))] {
-        let (outcome, requests) = answer_with(reply, &[]);
+    for response in [with_length(&tokens_last(MIB)), until_close(&tokens_last(8 * MIB))] {
+        let (outcome, requests) = respond_with(response, &[]);
         let outcome = outcome.expect_exit(74);
         assert!(kept(&outcome).1.len() == MIB && requests == 1, "{}", outcome.report(&[]));
     }
@@ -116,7 +116,7 @@ fn depth_is_carried_and_not_climbed() {
     for depth in [100, 10_000, 200_000] {
         let deep = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         let body = TOKENS.replace('}', &format!(r#","deep":{deep}}}"#));
-        let (outcome, _) = answer_with(with_length(&body), &[]);
+        let (outcome, _) = respond_with(with_length(&body), &[]);
         let outcome = outcome.expect_exit(0);
         let text = String::from_utf8_lossy(&outcome.files[TOKEN_FILE]).into_owned();
         assert!(text.contains(&deep) && text.contains("Canary7-next"), "{depth} levels");
@@ -130,7 +130,7 @@ fn no_fault_of_head_or_framing_costs_a_token() {
     let head = |fields: &str| format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: {length}\r\n\r\n{TOKENS}");
     let fields: String = (0..200).map(|number| format!("X-Field-{number}: v\r\n")).collect();
     let chunked = |body: &str| format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
-    let replies = [
+    let responses = [
         head("Access-Control-Expose-Headers : X-Page\r\n"),
         head("preload\r\n"),
         head("PHP Warning: PHP Startup: Unable to load x.so in Unknown on line 0\r\n"),
@@ -171,9 +171,9 @@ fn no_fault_of_head_or_framing_costs_a_token() {
         chunked(&format!("{length:x}\n{TOKENS}\n0\n\n")),
         chunked(&format!("{length:x}\r\n{TOKENS}")),
     ];
-    for reply in replies {
-        let (outcome, requests) = answer_with(reply.clone(), &[]);
-        let shown: String = reply.chars().take(300).collect();
+    for response in responses {
+        let (outcome, requests) = respond_with(response.clone(), &[]);
+        let shown: String = response.chars().take(300).collect();
         assert!(outcome.status.success() && requests == 1, "{}", outcome.report(&[shown]));
         assert_eq!(stored(&outcome)["refresh_token"], "Canary7-next", "{shown}");
     }
@@ -239,7 +239,7 @@ fn a_body_that_is_compressed_all_the_same_is_read() {
     let refusal = gzip(r#"{"error":"invalid_grant"}"#);
     let head =
         format!("HTTP/1.1 400 Bad Request\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", refusal.len());
-    let (outcome, _) = answer_with([head.as_bytes(), &refusal].concat(), &[]);
+    let (outcome, _) = respond_with([head.as_bytes(), &refusal].concat(), &[]);
     assert!(outcome.expect_exit(77).stderr().contains("invalid_grant"));
 }
 
@@ -259,8 +259,9 @@ fn a_kept_response_is_followed_by_no_request_until_somebody_acts() {
     let strange = "{\"at\":\"Canary7-new\",\"rt\":\"Canary7-next\"}";
     let given = r#"{"refresh_token":"Canary7-next"}"#;
     for act in ["delete the response", "store the token", "log in"] {
-        let reply = ok(&format!("Content-Length: {}\r\n", strange.len()), strange.as_bytes());
-        let server = kit::serve(Script::once([Step::reply(reply), Step::reply(json_reply("200 OK", TOKENS))]));
+        let response = ok(&format!("Content-Length: {}\r\n", strange.len()), strange.as_bytes());
+        let server =
+            kit::serve(Script::once([Step::response(response), Step::response(json_response("200 OK", TOKENS))]));
         let mut workspace = Workspace::after_login("unread");
         let first = workspace.program().refreshing_at(&server).run().expect_exit(74);
         let (name, _) = kept(&first);
@@ -298,19 +299,22 @@ fn a_response_that_is_not_understood_is_kept_byte_for_byte() {
     let bad_gzip = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xff\xff\xff".to_vec();
     let bad_head = ok("preload\r\n", strange.as_bytes());
     let last = TOKENS.replace('{', &format!(r#"{{"pad":"{}","#, "x".repeat(MIB)));
-    for (reply, wanted) in [
-        (Step::reply(with_length(strange.as_bytes())), strange.as_bytes().to_vec()),
-        (Step::reply(with_length(odd.as_bytes())), odd.as_bytes().to_vec()),
-        (Step::reply(with_length(b"{\"result\":\"ok\"}")), b"{\"result\":\"ok\"}".to_vec()),
-        (Step::reply(with_length(b"Canary7-next")), b"Canary7-next".to_vec()),
-        (Step::reply(with_length(&bad_gzip)), bad_gzip),
-        (Step::reply(with_length(b"<xml><refresh_token>Canary7-next")), b"<xml><refresh_token>Canary7-next".to_vec()),
-        (Step::reply(with_length(&TOKENS.as_bytes()[..75])), TOKENS.as_bytes()[..75].to_vec()),
-        (Step::reply(bad_head.clone()), bad_head),
+    for (response, wanted) in [
+        (Step::response(with_length(strange.as_bytes())), strange.as_bytes().to_vec()),
+        (Step::response(with_length(odd.as_bytes())), odd.as_bytes().to_vec()),
+        (Step::response(with_length(b"{\"result\":\"ok\"}")), b"{\"result\":\"ok\"}".to_vec()),
+        (Step::response(with_length(b"Canary7-next")), b"Canary7-next".to_vec()),
+        (Step::response(with_length(&bad_gzip)), bad_gzip),
+        (
+            Step::response(with_length(b"<xml><refresh_token>Canary7-next")),
+            b"<xml><refresh_token>Canary7-next".to_vec(),
+        ),
+        (Step::response(with_length(&TOKENS.as_bytes()[..75])), TOKENS.as_bytes()[..75].to_vec()),
+        (Step::response(bad_head.clone()), bad_head),
         (Step::cut(ok("", form.as_bytes())), form.as_bytes().to_vec()),
-        (Step::reply(with_length(last.as_bytes())), last.as_bytes()[..MIB].to_vec()),
+        (Step::response(with_length(last.as_bytes())), last.as_bytes()[..MIB].to_vec()),
     ] {
-        let server = kit::serve(Script::always(reply));
+        let server = kit::serve(Script::always(response));
         let workspace = Workspace::after_login("kept");
         let outcome = workspace.program().refreshing_at(&server).run().expect_exit(74);
         let (name, bytes) = kept(&outcome);
@@ -371,9 +375,9 @@ fn nothing_foreign_reaches_the_terminal() {
                 noise.iter().filter(|byte| **byte >= b' ').map(|byte| char::from(*byte)).take(300).collect();
             let head = format!("HTTP/1.1 400 Bad Request\r\nContent-Length: {}\r\nX-Request-Id: ", body.len());
             let latin: Vec<u8> = trace.chars().map(|character| u32::from(character) as u8).collect();
-            let reply = [head.as_bytes(), &latin, b"\r\n\r\n", &body].concat();
+            let response = [head.as_bytes(), &latin, b"\r\n\r\n", &body].concat();
             for args in [&[] as &[&str], &["--verbose"]] {
-                let (outcome, _) = answer_with(reply.clone(), args);
+                let (outcome, _) = respond_with(response.clone(), args);
                 assert!(outcome.status.code().is_some_and(|code| code >= 64), "{}", outcome.report(&[]));
                 let is_plain = outcome.stderr.iter().all(|byte| matches!(byte, b'\n' | b' '..=b'~'));
                 let is_short = outcome.stderr.len() < 4_000;
@@ -392,16 +396,16 @@ fn nothing_foreign_reaches_the_terminal() {
 #[test]
 fn text_that_is_none_costs_no_token() {
     let body = [&TOKENS.as_bytes()[..TOKENS.len() - 1], b",\"note\":\"\xff\xfe caf\xe9\"}"].concat();
-    let reply = ok(&format!("Content-Length: {}\r\n", body.len()), &body);
-    expect_tokens(reply);
+    let response = ok(&format!("Content-Length: {}\r\n", body.len()), &body);
+    expect_tokens(response);
     // JSON wants these escaped. Where they stand after the tokens, the tokens count.
     for control in ["\0", "\u{1b}"] {
         let member = format!("\"x\":\"{control}\"");
         let stored = expect_tokens(with_length(&TOKENS.replace("\"expires_in\"", &format!("{member},\"expires_in\""))));
         assert!(stored["refresh_token"] == "Canary7-next" && stored["x"].is_null(), "{stored}");
 
-        let reply = with_length(&TOKENS.replace('{', &format!("{{{member},")));
-        let (outcome, _) = answer_with(reply, &[]);
+        let response = with_length(&TOKENS.replace('{', &format!("{{{member},")));
+        let (outcome, _) = respond_with(response, &[]);
         let outcome = outcome.expect_exit(74);
         assert!(outcome.stderr().contains("a body that is not a JSON object"), "{}", outcome.report(&[]));
     }
@@ -410,7 +414,7 @@ fn text_that_is_none_costs_no_token() {
 #[test]
 fn a_head_without_end_ends() {
     let endless = format!("HTTP/1.1 200 OK\r\n{}", "X-Padding: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n".repeat(20_000));
-    let (outcome, _) = answer_with(endless, &["--no-replay", "--timeout", "20s"]);
+    let (outcome, _) = respond_with(endless, &["--no-replay", "--timeout", "20s"]);
     let outcome = outcome.expect_exit(75);
     assert!(outcome.stderr().contains("the response is not HTTP"), "{}", outcome.report(&[]));
     let took = outcome.span.end.duration_since(outcome.span.start).expect("time goes on");
@@ -424,8 +428,8 @@ fn a_redirect_is_told_and_never_followed() {
     for status in
         ["301 Moved Permanently", "302 Found", "303 See Other", "307 Temporary Redirect", "308 Permanent Redirect"]
     {
-        let reply = format!("HTTP/1.1 {status}\r\nLocation: {there}\r\nContent-Length: 0\r\n\r\n");
-        let (outcome, requests) = answer_with(reply, &[]);
+        let response = format!("HTTP/1.1 {status}\r\nLocation: {there}\r\nContent-Length: 0\r\n\r\n");
+        let (outcome, requests) = respond_with(response, &[]);
         let outcome = outcome.expect_exit(76);
         let told = format!("HTTP status {}: a redirect to localhost:{}\n", &status[..3], elsewhere.port());
         assert!(outcome.stderr().contains(&told) && requests == 1, "{}", outcome.report(&[told]));
@@ -433,13 +437,13 @@ fn a_redirect_is_told_and_never_followed() {
     assert_eq!(elsewhere.finish().connections, 0);
 }
 
-/// An answer in the wrong place is still an answer.
+/// A response in the wrong place is still a response.
 #[test]
 fn tokens_with_an_odd_status_are_judged_by_the_status() {
     for (status, exit) in
         [("202 Accepted", 0), ("206 Partial Content", 0), ("400 Bad Request", 76), ("500 Internal Server Error", 75)]
     {
-        let (outcome, _) = answer_with(json_reply(status, TOKENS), &["--no-replay"]);
+        let (outcome, _) = respond_with(json_response(status, TOKENS), &["--no-replay"]);
         outcome.expect_exit(exit);
     }
 }

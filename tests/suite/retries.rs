@@ -11,7 +11,7 @@
 //! or killed the family. The program's last word says that the token may be spent whenever it may be.
 
 use crate::kit::{self, Outcome, Workspace};
-use crate::token_server::{Record, Rotation, Script, Step, json_reply};
+use crate::token_server::{Record, Rotation, Script, Step, json_response};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use std::time::{Duration, SystemTime};
@@ -50,14 +50,14 @@ fn expect(outcome: &Outcome, record: &Record, exit: i32, requests: usize, texts:
 }
 
 fn empty(status: &str) -> Step {
-    Step::reply(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n"))
+    Step::response(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n"))
 }
 
-/// The server does its part, and the answer never arrives: `lose` says how.
+/// The server does its part, and the response never arrives: `lose` says how.
 fn rotating_and(rotation: &Rotation, lose: Step) -> Step {
     let rotation = rotation.clone();
     lose.on_request(move |request| {
-        rotation.answer(request);
+        rotation.respond(request);
     })
 }
 
@@ -66,21 +66,24 @@ fn losses() -> Vec<(&'static str, Step)> {
     let half = format!("{HEAD}{{\"access_token\":\"Canary7-half");
     let page = "<html>Canary7 gateway</html>";
     vec![
-        ("closed-before-the-answer", Step::close_after_request()),
+        ("closed-before-the-response", Step::close_after_request()),
         ("closed-in-the-head", Step::cut("HTTP/1.1 200 OK\r\nContent-")),
         ("closed-after-the-head", Step::cut(HEAD)),
         ("closed-in-the-body", Step::cut(half.clone())),
-        ("reset-before-the-answer", Step::reset_after("")),
+        ("reset-before-the-response", Step::reset_after("")),
         ("reset-after-the-head", Step::reset_after(HEAD)),
         ("reset-in-the-body", Step::reset_after(half)),
-        ("unreadable-success", Step::reply(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{page}", page.len()))),
-        ("not-http", Step::reply("* OK IMAP4 ready\r\n\r\n")),
+        (
+            "unreadable-success",
+            Step::response(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{page}", page.len())),
+        ),
+        ("not-http", Step::response("* OK IMAP4 ready\r\n\r\n")),
         ("bad-gateway", empty("502 Bad Gateway")),
     ]
 }
 
 #[test]
-fn a_lost_answer_is_fetched_again_within_the_grace_window() {
+fn a_lost_response_is_fetched_again_within_the_grace_window() {
     for (name, loss) in losses() {
         let rotation = kit::rotation().with_replays(1);
         let script = Script::once([rotating_and(&rotation, loss)]).then_always(rotation.step());
@@ -93,7 +96,7 @@ fn a_lost_answer_is_fetched_again_within_the_grace_window() {
 }
 
 #[test]
-fn a_lost_answer_without_a_grace_window_is_told_as_what_it_is() {
+fn a_lost_response_without_a_grace_window_is_told_as_what_it_is() {
     for (name, loss) in losses() {
         let rotation = kit::rotation();
         let script = Script::once([rotating_and(&rotation, loss)]).then_always(rotation.step());
@@ -104,7 +107,7 @@ fn a_lost_answer_without_a_grace_window_is_told_as_what_it_is() {
 }
 
 #[test]
-fn a_lost_answer_is_left_alone_with_no_replay() {
+fn a_lost_response_is_left_alone_with_no_replay() {
     for (name, loss) in losses() {
         let rotation = kit::rotation();
         let script = Script::once([rotating_and(&rotation, loss)]);
@@ -181,8 +184,8 @@ fn a_server_that_names_a_time_is_believed() {
         [("3601", "retry after 1h 1s"), (in_a_while.as_str(), "retry after 1h "), ("31", "retry after 31s")]
     {
         for status in NOT_NOW {
-            let reply = format!("HTTP/1.1 {status}\r\nRetry-After: {after}\r\nContent-Length: 0\r\n\r\n");
-            let (outcome, record) = run("asks-for-too-much", Script::always(Step::reply(reply)), &[]);
+            let response = format!("HTTP/1.1 {status}\r\nRetry-After: {after}\r\nContent-Length: 0\r\n\r\n");
+            let (outcome, record) = run("asks-for-too-much", Script::always(Step::response(response)), &[]);
             expect(&outcome, &record, 75, 1, &[hint]);
             assert!(!outcome.stderr().contains("ms"), "{}", outcome.report(&[]));
             let took = outcome.span.end.duration_since(outcome.span.start).expect("time goes on");
@@ -190,8 +193,8 @@ fn a_server_that_names_a_time_is_believed() {
         }
     }
     let rotation = kit::rotation();
-    let reply = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
-    let script = Script::once([Step::reply(reply)]).then_always(rotation.step());
+    let response = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
+    let script = Script::once([Step::response(response)]).then_always(rotation.step());
     let (outcome, record) = run("asks-for-a-second", script, &[]);
     expect(&outcome, &record, 0, 2, &["refreshed"]);
     let took = outcome.span.end.duration_since(outcome.span.start).expect("time goes on");
@@ -210,19 +213,19 @@ fn words_that_can_not_be_understood_are_no_time() {
         "Sun, 06 Nov 1994 08:49:37 GMT",
     ] {
         let rotation = kit::rotation();
-        let reply = format!("HTTP/1.1 503 Service Unavailable\r\nRetry-After: {after}\r\nContent-Length: 0\r\n\r\n");
-        let script = Script::once([Step::reply(reply)]).then_always(rotation.step());
+        let response = format!("HTTP/1.1 503 Service Unavailable\r\nRetry-After: {after}\r\nContent-Length: 0\r\n\r\n");
+        let script = Script::once([Step::response(response)]).then_always(rotation.step());
         let (outcome, record) = run("odd-retry-after", script, &[]);
         expect(&outcome, &record, 0, 2, &["refreshed"]);
     }
 }
 
-/// After the grace window a replay can only do harm, so what a busy server asks for after a lost answer
+/// After the grace window a replay can only do harm, so what a busy server asks for after a lost response
 /// counts from the loss, however long `--timeout` is.
 #[test]
 fn nothing_is_sent_once_the_grace_window_is_over() {
     let busy = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 31\r\nContent-Length: 0\r\n\r\n";
-    let script = Script::once([Step::close_after_request(), Step::reply(busy)]);
+    let script = Script::once([Step::close_after_request(), Step::response(busy)]);
     let (outcome, record) = run("window", script, &["--timeout", "10m"]);
     expect(&outcome, &record, 75, 2, &["HTTP status 503", MAY_BE_SPENT]);
 }
@@ -236,10 +239,10 @@ fn a_refusal_is_the_last_word() {
         ("200 OK", r#"{"error":"bad_refresh_token"}"#, 77),
         ("500 Internal Server Error", r#"{"error":"invalid_grant"}"#, 77),
     ] {
-        let (outcome, record) = run("refusal", Script::always(Step::reply(json_reply(status, body))), &[]);
+        let (outcome, record) = run("refusal", Script::always(Step::response(json_response(status, body))), &[]);
         expect(&outcome, &record, exit, 1, &["the server says"]);
         // The connection may break after the last brace: a refusal shows its own end.
-        let cut = json_reply(status, body);
+        let cut = json_response(status, body);
         let cut = String::from_utf8(cut).expect("text").replace("Content-Length: ", "Content-Length: 9");
         let (outcome, record) = run("cut-refusal", Script::always(Step::cut(cut)), &[]);
         expect(&outcome, &record, exit, 1, &["the server says"]);
@@ -421,7 +424,7 @@ fn a_refusal_in_any_words_reaches_the_right_person() {
         (78, UNAUTHORIZED, "nothing to read", "HTTP status 401: client authentication failed"),
     ];
     for (exit, status, body, words) in refusals {
-        let (outcome, record) = run("in-any-words", Script::always(Step::reply(json_reply(status, body))), &[]);
+        let (outcome, record) = run("in-any-words", Script::always(Step::response(json_response(status, body))), &[]);
         expect(&outcome, &record, exit, 1, &[words]);
         assert!(!outcome.stderr().contains("captive portal"), "{}", outcome.report(&[]));
     }
@@ -430,19 +433,22 @@ fn a_refusal_in_any_words_reaches_the_right_person() {
 /// RFC 6749, section 5.2: 401 is client authentication, and the challenge says which.
 #[test]
 fn a_challenge_is_passed_on() {
-    let reply = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"oauth\"\r\nContent-Length: 0\r\n\r\n";
-    let (outcome, record) = run("challenge", Script::always(Step::reply(reply)), &[]);
+    let response = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"oauth\"\r\nContent-Length: 0\r\n\r\n";
+    let (outcome, record) = run("challenge", Script::always(Step::response(response)), &[]);
     expect(&outcome, &record, 78, 1, &["the server requires Basic realm=\"oauth\"", "hint: check --client-id"]);
 }
 
 /// A server that echoes the request, or a part of it, however it is encoded.
 #[test]
 fn an_echo_is_masked_in_every_encoding() {
-    let answer = |encode: fn(&str) -> String| {
-        Step::answer(move |request: &crate::token_server::Request| {
+    let response = |encode: fn(&str) -> String| {
+        Step::responding(move |request: &crate::token_server::Request| {
             let token = request.parameter("refresh_token").unwrap_or_default();
             let text = encode(&token).replace('\\', "\\\\").replace('"', "\\\"");
-            json_reply("400 Bad Request", &format!(r#"{{"error":"invalid_grant","error_description":"bad {text}."}}"#))
+            json_response(
+                "400 Bad Request",
+                &format!(r#"{{"error":"invalid_grant","error_description":"bad {text}."}}"#),
+            )
         })
     };
     let encodings: [fn(&str) -> String; 8] = [
@@ -457,7 +463,7 @@ fn an_echo_is_masked_in_every_encoding() {
     ];
     for encode in encodings {
         // The kit searches every output for what is left of a token.
-        let (outcome, record) = run("echo", Script::always(answer(encode)), &[]);
+        let (outcome, record) = run("echo", Script::always(response(encode)), &[]);
         expect(&outcome, &record, 77, 1, &["[masked]"]);
     }
 }

@@ -9,7 +9,7 @@
 use crate::kit::{self, Outcome, Program, TOKEN_FILE, Workspace};
 use crate::needs;
 use crate::strace::{self, Injection};
-use crate::token_server::{Record, Rotation, Script, Step, TokenServer, json_reply};
+use crate::token_server::{Record, Rotation, Script, Step, TokenServer, json_response};
 use std::ffi::OsString;
 use std::fs;
 use std::mem;
@@ -59,7 +59,7 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// A token file after a login, and a server that always answers.
+    /// A token file after a login, and a server that always responds.
     pub fn new(name: &str, footing: Footing) -> Scene {
         Scene::staged(name, footing, |_, step| Script::always(step))
     }
@@ -68,9 +68,9 @@ impl Scene {
     pub fn with_login(name: &str) -> Scene {
         let rotation = kit::rotation();
         let logins = rotation.clone();
-        let step = Step::answer(move |request| match request.parameter("grant_type").as_deref() {
-            Some("authorization_code") => json_reply("200 OK", &logins.authorize_again()),
-            _ => logins.answer(request),
+        let step = Step::responding(move |request| match request.parameter("grant_type").as_deref() {
+            Some("authorization_code") => json_response("200 OK", &logins.authorize_again()),
+            _ => logins.respond(request),
         });
         let mut workspace = Workspace::new(name);
         workspace.give(TOKEN_FILE, rotation.first_token_file());
@@ -87,7 +87,7 @@ impl Scene {
         scene
     }
 
-    /// Its first run was killed at this call, with the server's answer in its draft.
+    /// Its first run was killed at this call, with the server's response in its draft.
     pub fn died_at(mut self, name: &str, n: usize) -> Scene {
         let words = strace::words(&self.log(), Some(&Injection::kill(name, n)));
         let (outcome, trace) = strace::run(self.first_run_under(words), &self.log());

@@ -1,6 +1,6 @@
 //! A kernel that lacks some system calls, because it is older than this one or because a sandbox forbids them.
 //!
-//! A seccomp filter answers them with ENOSYS, as a kernel does that has never heard of them, in the program
+//! A seccomp filter fails them with ENOSYS, as a kernel does that has never heard of them, in the program
 //! and in whatever it starts: seccomp(2), and the kernel's Documentation/userspace-api/seccomp_filter.rst.
 //! Calls are told by their numbers on this processor.
 #![expect(unsafe_code, reason = "the filter is installed between fork and exec")]

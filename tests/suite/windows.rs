@@ -13,7 +13,7 @@
 //! test-windows` runs alone what would meet the others.
 
 use crate::kit::{self, Outcome, System, TOKEN_FILE, Workspace};
-use crate::token_server::{Protection, Record, Script, Step, TokenServer, json_reply};
+use crate::token_server::{Protection, Record, Script, Step, TokenServer, json_response};
 #[cfg(unix)]
 use crate::{canary, scheduled_task, tools};
 use std::io::Read as _;
@@ -84,7 +84,7 @@ fn refresh_by_name(workspace: &Workspace, name: &str) -> (Outcome, Record) {
     (outcome, server.finish())
 }
 
-/// The same, and what the witness says before the answer is sent.
+/// The same, and what the witness says before the response is sent.
 fn refresh_and_ask_meanwhile(workspace: &Workspace, words: &[&str]) -> (Outcome, String) {
     let question = Mutex::new(witness(workspace, words));
     let (sender, said) = channel();
@@ -103,20 +103,20 @@ fn sixteen_runs_at_once_make_one_request() {
     let rotation = kit::rotation();
     let workspace = Workspace::after_login("sixteen");
     let (sender, arrived) = channel();
-    let (answer, may_answer) = channel::<()>();
-    let may_answer = Mutex::new(may_answer);
+    let (response, may_respond) = channel::<()>();
+    let may_respond = Mutex::new(may_respond);
     let first = rotation.step().on_request(move |_| {
         sender.send(()).expect("the test waits for it");
-        may_answer.lock().expect("one request").recv_timeout(PATIENCE * 2).expect("the test says when");
+        may_respond.lock().expect("one request").recv_timeout(PATIENCE * 2).expect("the test says when");
     });
     let server = serve(Script::once([first]).then_always(rotation.step()));
     let runs: Vec<_> = (0..16).map(|_| workspace.program().refreshing_at(&server).args(["-v"]).start()).collect();
     arrived.recv_timeout(PATIENCE).expect("the request arrives");
-    // All sixteen have read the file before the answer comes: fifteen wait for the lock.
+    // All sixteen have read the file before the response comes: fifteen wait for the lock.
     let at_rest = ["waiting for another run's lock", "sending the request"];
     let states: Vec<_> = runs.iter().map(|run| run.await_stderr(&at_rest)).collect();
     assert_eq!(states.iter().filter(|state| **state == Some(0)).count(), 15, "{states:?}");
-    answer.send(()).expect("the server waits");
+    response.send(()).expect("the server waits");
     for run in runs {
         let outcome = run.wait().expect_exit(0);
         assert!(is_refreshed(&outcome, TOKEN_FILE), "{}", outcome.report(&[]));
@@ -278,7 +278,7 @@ fn a_first_login_makes_a_file_for_this_user_alone() {
     let (sender, said) = channel();
     let rotation = kit::rotation();
     let tokens = rotation.clone();
-    let login = Step::answer(move |_| json_reply("200 OK", &tokens.authorize_again())).on_request(move |_| {
+    let login = Step::responding(move |_| json_response("200 OK", &tokens.authorize_again())).on_request(move |_| {
         let output = question.lock().expect("one request").output().expect("run the witness");
         sender.send(String::from_utf8_lossy(&output.stdout).trim().to_owned()).expect("the test waits for it");
     });
@@ -483,7 +483,7 @@ fn devices_hold_no_secret() {
 fn the_scheduled_task_refreshes_and_logs() {
     let task = scheduled_task::action();
     let rotation = kit::rotation();
-    let refusal = Step::reply(json_reply("400 Bad Request", r#"{"error":"invalid_grant"}"#));
+    let refusal = Step::response(json_response("400 Bad Request", r#"{"error":"invalid_grant"}"#));
     let server = serve(Script::once([rotation.step(), refusal]));
     let mut workspace = Workspace::after_login("task");
     workspace.give("client-secret", format!("{}\r\n", kit::CLIENT_SECRET));
@@ -529,18 +529,18 @@ fn the_scheduled_task_refreshes_and_logs() {
 #[cfg(unix)]
 const FUTEX: &str = "202 ";
 
-/// A run that gets Ctrl-C while the first of these answers is outstanding; then `meanwhile` is called.
+/// A run that gets Ctrl-C while the first of these responses is outstanding; then `meanwhile` is called.
 ///
 /// wine makes a Ctrl-C of SIGINT, and delivers it as Windows does: on a thread that it starts for
 /// it. Its own handler then ends the process with 0, where that of Windows has 0xC000013A.
 #[cfg(unix)]
 fn interrupted(workspace: &Workspace, mut steps: Vec<Step>, meanwhile: impl FnOnce()) -> (Outcome, Record) {
     let (sender, arrived) = channel();
-    let (answer, may_answer) = channel::<()>();
-    let may_answer = Mutex::new(may_answer);
+    let (response, may_respond) = channel::<()>();
+    let may_respond = Mutex::new(may_respond);
     steps[0] = steps[0].clone().on_request(move |_| {
         sender.send(()).expect("the test waits for it");
-        may_answer.lock().expect("one request").recv_timeout(PATIENCE * 2).expect("the test says when");
+        may_respond.lock().expect("one request").recv_timeout(PATIENCE * 2).expect("the test says when");
     });
     assert_eq!(kit::system(), System::Windows, "make test-windows runs this");
     // At a literal address no thread looks up a name: the program has but one.
@@ -566,14 +566,14 @@ fn interrupted(workspace: &Workspace, mut steps: Vec<Step>, meanwhile: impl FnOn
     }
     assert!(is_waiting(), "the handler waits on a thread of its own: {:?}", others());
     meanwhile();
-    answer.send(()).expect("the server waits");
+    response.send(()).expect("the server waits");
     (run.wait(), server.finish())
 }
 
 #[cfg(unix)]
 #[test]
 #[ignore = "of the .exe: make test-windows"]
-fn an_interruption_waits_until_the_answer_is_safe() {
+fn an_interruption_waits_until_the_response_is_safe() {
     let workspace = Workspace::after_login("interrupted");
     let (outcome, record) = interrupted(&workspace, vec![kit::rotation().step()], || ());
     assert!(is_refreshed(&outcome, TOKEN_FILE), "{}", outcome.report(&[]));

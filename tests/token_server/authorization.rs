@@ -11,7 +11,7 @@
 use super::PATH;
 use super::request::{Request, form_decode};
 use super::rotation::Rotation;
-use super::script::{Step, json_reply};
+use super::script::{Step, json_response};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::digest;
@@ -69,7 +69,7 @@ impl Authorization {
     /// This server as a step of a script, to be repeated.
     pub fn step(&self) -> Step {
         let authorization = self.clone();
-        Step::answer(move |request| authorization.answer(request))
+        Step::responding(move |request| authorization.respond(request))
     }
 
     /// What a human does who opens this address: the address at which the browser ends, if it is sent anywhere.
@@ -91,11 +91,11 @@ impl Authorization {
         let target = address.find(AUTHORIZATION_PATH).map_or("/", |at| &address[at..]);
         let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         let request = Request::read(&mut request.as_bytes()).expect("a sound request");
-        String::from_utf8(self.answer(&request)).expect("a page is text")
+        String::from_utf8(self.respond(&request)).expect("a page is text")
     }
 
-    /// The complete reply to a request.
-    pub fn answer(&self, request: &Request) -> Vec<u8> {
+    /// The complete response to a request.
+    pub fn respond(&self, request: &Request) -> Vec<u8> {
         let path = request.target().split('?').next().unwrap_or_default();
         match (request.method(), path) {
             ("GET", AUTHORIZATION_PATH) => self.page(request),
@@ -103,7 +103,7 @@ impl Authorization {
             ("POST", PATH) if request.parameter("grant_type").as_deref() == Some("authorization_code") => {
                 self.exchange(request)
             }
-            _ => self.rotation.answer(request),
+            _ => self.rotation.respond(request),
         }
     }
 
@@ -120,7 +120,7 @@ impl Authorization {
         if parameter("redirect_uri") != self.redirect_uri {
             return page("400 Bad Request", "<p>The redirect URI is not registered properly.</p>");
         }
-        let back = |answer: &str| redirect(&format!("{}?{answer}&state={}", self.redirect_uri, parameter("state")));
+        let back = |response: &str| redirect(&format!("{}?{response}&state={}", self.redirect_uri, parameter("state")));
         if parameter("response_type") != "code" || parameter("scope").is_empty() {
             return back("error=invalid_request");
         }
@@ -154,7 +154,10 @@ impl Authorization {
 
     fn exchange(&self, request: &Request) -> Vec<u8> {
         let refuse = |error: &str| {
-            json_reply("400 Bad Request", &format!("{{\"error\":\"invalid_grant\",\"error_description\":\"{error}\"}}"))
+            json_response(
+                "400 Bad Request",
+                &format!("{{\"error\":\"invalid_grant\",\"error_description\":\"{error}\"}}"),
+            )
         };
         if !self.rotation.knows_client_of(request) {
             return refuse("unauthorized_client");
@@ -181,13 +184,13 @@ impl Authorization {
         if parameter("redirect_uri") != self.redirect_uri {
             return refuse("the redirect URI is another one");
         }
-        json_reply("200 OK", &self.rotation.authorize_again())
+        json_response("200 OK", &self.rotation.authorize_again())
     }
 
     fn accounts(&self, request: &Request) -> Vec<u8> {
         match request.field("Authorization") == Some(&format!("Bearer {}", self.rotation.live_access_token())) {
-            true => json_reply("200 OK", ACCOUNTS),
-            false => json_reply("401 Unauthorized", r#"{"error":"invalid_token"}"#),
+            true => json_response("200 OK", ACCOUNTS),
+            false => json_response("401 Unauthorized", r#"{"error":"invalid_token"}"#),
         }
     }
 

@@ -1,15 +1,15 @@
 //! A token endpoint on a loopback port.
 //!
 //! A [`TokenServer`] listens on 127.0.0.1, on a port that the system chooses, and serves each
-//! connection on a thread of its own: one TLS handshake (1.2 or 1.3), one request, one reply,
-//! close. What it answers is a [`Script`]: a queue of [`Step`]s, one for each request, among
+//! connection on a thread of its own: one TLS handshake (1.2 or 1.3), one request, one response,
+//! close. What it responds is a [`Script`]: a queue of [`Step`]s, one for each request, among
 //! them all the ways in which a server can let a client down. A [`Rotation`] is the script of a
 //! server that behaves: it rotates the refresh token and punishes the reuse of a spent one.
 //!
 //! Everything that arrives is kept in a [`Record`]. [`TokenServer::finish`] gives it out only
 //! after every connection that a client opened has been served to its end, so that a test which
 //! has seen its client exit sees all that the client sent, and never needs to sleep. A request
-//! for which the script has no step is answered with status 500 and counted as unexpected.
+//! for which the script has no step gets status 500 and counted as unexpected.
 //!
 //! Nothing outlives the server: dropping it closes every socket and joins every thread. A panic
 //! in a step's closure comes out of `finish`.
@@ -29,7 +29,7 @@ pub use authorization::{Authorization, Decision};
 pub use relay::Relay;
 pub use request::Request;
 pub use rotation::{Client, Rotation, access_token as rotated_access_token};
-pub use script::{Script, Step, json_reply};
+pub use script::{Script, Step, json_response};
 #[cfg(unix)]
 pub use sockets::BlackHole;
 
@@ -234,7 +234,7 @@ fn serve(mut socket: TcpStream, open: Open, shared: &Shared) -> io::Result<()> {
         Some(BeforeHandshake::PlainHttp) => {
             // Not before the client has spoken: a server that talks first is another fault.
             socket.peek(&mut [0])?;
-            socket.write_all(script::PLAIN_HTTP_REPLY)?;
+            socket.write_all(script::PLAIN_HTTP_RESPONSE)?;
             socket.shutdown(Shutdown::Write)?;
             return wait_for_close(&mut socket);
         }
@@ -267,7 +267,7 @@ fn serve(mut socket: TcpStream, open: Open, shared: &Shared) -> io::Result<()> {
     lock(&shared.record).requests.push(request.clone());
     let Some(step) = shared.script.take_after_request() else {
         lock(&shared.record).unexpected += 1;
-        wire.write_all(&json_reply(
+        wire.write_all(&json_response(
             "500 Internal Server Error",
             r#"{"error":"server_error","error_description":"unexpected request"}"#,
         ))?;
@@ -277,8 +277,8 @@ fn serve(mut socket: TcpStream, open: Open, shared: &Shared) -> io::Result<()> {
         on_request(&request);
     }
     match step.conduct {
-        Conduct::Answer(answer) => {
-            wire.write_all(&answer(&request))?;
+        Conduct::Respond(respond) => {
+            wire.write_all(&respond(&request))?;
             wire.close()
         }
         Conduct::Cut(bytes) => {
@@ -395,7 +395,7 @@ struct Wire {
 
 impl Wire {
     /// The orderly end: TLS's close_notify, TCP's FIN, then the client's own end. Waiting for
-    /// the latter keeps a reset from overtaking the reply.
+    /// the latter keeps a reset from overtaking the response.
     fn close(&mut self) -> io::Result<()> {
         if let Some(tls) = &mut self.tls {
             tls.send_close_notify();
@@ -449,8 +449,8 @@ mod tests {
     const GET: &str = "GET / HTTP/1.1\r\n\r\n";
 
     #[test]
-    fn replies_are_written_as_they_are_in_their_order() {
-        let script = Script::once([Step::reply("one"), Step::cut("two")]);
+    fn responses_are_written_as_they_are_in_their_order() {
+        let script = Script::once([Step::response("one"), Step::cut("two")]);
         let server = TokenServer::start(Protection::None, script);
         assert_eq!(exchange(&server, GET), "one");
         assert_eq!(exchange(&server, GET), "two");
@@ -460,8 +460,8 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_without_a_request_takes_no_reply() {
-        let script = Script::once([Step::close_before_handshake(), Step::reply("one")]);
+    fn a_connection_without_a_request_takes_no_response() {
+        let script = Script::once([Step::close_before_handshake(), Step::response("one")]);
         let server = TokenServer::start(Protection::None, script.clone());
         assert_eq!(io::read_to_string(connect(&server)).expect("receive"), "");
         drop(connect(&server));
@@ -497,7 +497,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "seen by the test")]
     fn a_panic_in_a_step_reaches_the_test() {
-        let step = Step::reply("one").on_request(|_| panic!("seen by the test"));
+        let step = Step::response("one").on_request(|_| panic!("seen by the test"));
         let server = TokenServer::start(Protection::None, Script::once([step]));
         exchange(&server, GET);
         server.finish();

@@ -3,7 +3,7 @@
 //! A round trip is what a client has to wait for: the connection, and then each time that the
 //! server speaks after the client has spoken. Who speaks is seen at the client's end of the line.
 //! A server that speaks twice on its own adds nothing, nor does a client that speaks in pieces,
-//! nor what it says at the end without waiting for an answer. Without a delay a server that sends
+//! nor what it says at the end without waiting for a response. Without a delay a server that sends
 //! TLS session tickets can get a word in between two pieces of the client's; with a delay, or with a
 //! server that sends none ([`Terms::without_tickets`]), the count is exact.
 //!

@@ -1,6 +1,6 @@
 //! A token endpoint that rotates: every refresh spends the refresh token and issues the next.
 //!
-//! It answers as Docusign documents it (developers.docusign.com, "Obtain access token endpoint"):
+//! It responds as Docusign documents it (developers.docusign.com, "Obtain access token endpoint"):
 //! client authentication by HTTP Basic, a form in, four members of JSON out. What Docusign does
 //! with a spent refresh token is not documented, so the strictest rule known is taken, OAuth
 //! 2.1's (section 4.3.1): reuse of a spent token revokes the whole family, and nothing but a new
@@ -12,7 +12,7 @@
 
 use super::PATH;
 use super::request::{Request, form_decode};
-use super::script::{Step, json_reply};
+use super::script::{Step, json_response};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Eight hours, as Docusign grants.
@@ -87,7 +87,7 @@ impl Rotation {
     /// This endpoint as a step of a script, to be repeated.
     pub fn step(&self) -> Step {
         let rotation = self.clone();
-        Step::answer(move |request| rotation.answer(request))
+        Step::responding(move |request| rotation.respond(request))
     }
 
     /// What the client got at the login, as it keeps it: the four members that Docusign
@@ -141,20 +141,21 @@ impl Rotation {
         self.family().life == Life::Revoked
     }
 
-    /// The complete reply to a request.
-    pub fn answer(&self, request: &Request) -> Vec<u8> {
+    /// The complete response to a request.
+    pub fn respond(&self, request: &Request) -> Vec<u8> {
         if request.target() != PATH {
-            return json_reply("404 Not Found", "");
+            return json_response("404 Not Found", "");
         }
         if request.method() != "POST" {
-            return json_reply("405 Method Not Allowed", "");
+            return json_response("405 Method Not Allowed", "");
         }
         match self.judge(request) {
-            Ok(body) => json_reply("200 OK", &body),
-            Err((error, "")) => json_reply("400 Bad Request", &format!(r#"{{"error":"{error}"}}"#)),
-            Err((error, description)) => {
-                json_reply("400 Bad Request", &format!(r#"{{"error":"{error}","error_description":"{description}"}}"#))
-            }
+            Ok(body) => json_response("200 OK", &body),
+            Err((error, "")) => json_response("400 Bad Request", &format!(r#"{{"error":"{error}"}}"#)),
+            Err((error, description)) => json_response(
+                "400 Bad Request",
+                &format!(r#"{{"error":"{error}","error_description":"{description}"}}"#),
+            ),
         }
     }
 
@@ -262,7 +263,7 @@ mod tests {
         Rotation::new(Client { id: "i d".to_owned(), secret: "s".to_owned() })
     }
 
-    /// The reply to a refresh by the client `i d`, or by one that has another secret.
+    /// The response to a refresh by the client `i d`, or by one that has another secret.
     fn refresh(rotation: &Rotation, credentials: &str, token: &str) -> String {
         let body = format!("grant_type=refresh_token&refresh_token={token}");
         let request = format!(
@@ -272,7 +273,7 @@ mod tests {
             body.len()
         );
         let request = Request::read(&mut request.as_bytes()).expect("a sound request");
-        String::from_utf8(rotation.answer(&request)).expect("a reply is text")
+        String::from_utf8(rotation.respond(&request)).expect("a response is text")
     }
 
     /// `i%20d:s`
@@ -300,8 +301,8 @@ mod tests {
     #[test]
     fn a_replay_that_is_allowed_gets_the_same_pair() {
         let rotation = rotation().with_replays(1);
-        let reply = refresh(&rotation, CREDENTIALS, FIRST);
-        assert_eq!(refresh(&rotation, CREDENTIALS, FIRST), reply);
+        let response = refresh(&rotation, CREDENTIALS, FIRST);
+        assert_eq!(refresh(&rotation, CREDENTIALS, FIRST), response);
         assert!(!rotation.is_revoked());
         refresh(&rotation, CREDENTIALS, FIRST);
         assert!(rotation.is_revoked());

@@ -3,7 +3,7 @@
 //! A [`Script`] is a queue of [`Step`]s. A step that needs no request (a refusal, a stall before
 //! the handshake, …) is taken by the next connection, and ends it. Every other step is taken by
 //! the next complete *request*, so that a handshake that fails, or a connection that a client
-//! opens and never uses, does not consume a reply that was meant for another. Clones of a script
+//! opens and never uses, does not consume a response that was meant for another. Clones of a script
 //! share one queue; two listeners can serve one script.
 
 use super::request::Request;
@@ -13,9 +13,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a web server says that was spoken to in TLS on its plain port (the words of nginx'
 /// counterpart; the client never gets to read them as HTTP).
-pub const PLAIN_HTTP_REPLY: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+pub const PLAIN_HTTP_RESPONSE: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
-type AnswerTo = Arc<dyn Fn(&Request) -> Vec<u8> + Send + Sync>;
+type RespondTo = Arc<dyn Fn(&Request) -> Vec<u8> + Send + Sync>;
 type OnRequest = Arc<dyn Fn(&Request) + Send + Sync>;
 
 /// What a server does once.
@@ -49,7 +49,7 @@ pub struct AfterRequest {
 #[derive(Clone)]
 pub enum Conduct {
     /// The bytes, then an orderly close.
-    Answer(AnswerTo),
+    Respond(RespondTo),
     /// The bytes, then TCP's FIN without TLS's close_notify.
     Cut(Vec<u8>),
     /// The bytes, then nothing, until the client gives up.
@@ -65,14 +65,14 @@ pub enum Conduct {
 
 impl Step {
     /// These bytes exactly, then an orderly close.
-    pub fn reply(bytes: impl Into<Vec<u8>>) -> Step {
+    pub fn response(bytes: impl Into<Vec<u8>>) -> Step {
         let bytes = bytes.into();
-        Step::answer(move |_| bytes.clone())
+        Step::responding(move |_| bytes.clone())
     }
 
-    /// The bytes that `answer` makes of the request, then an orderly close.
-    pub fn answer(answer: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> Step {
-        Step::after_request(Conduct::Answer(Arc::new(answer)))
+    /// The bytes that `respond` makes of the request, then an orderly close.
+    pub fn responding(respond: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> Step {
+        Step::after_request(Conduct::Respond(Arc::new(respond)))
     }
 
     /// These bytes, then the end of the connection, as if the server had died.
@@ -80,12 +80,12 @@ impl Step {
         Step::after_request(Conduct::Cut(bytes.into()))
     }
 
-    /// The request is read, and never answered.
+    /// The request is read, and never responded to.
     pub fn close_after_request() -> Step {
         Step::cut([])
     }
 
-    /// The request is read, and never answered, and the connection stays open.
+    /// The request is read, and never responded to, and the connection stays open.
     pub fn stall() -> Step {
         Step::stall_after([])
     }
@@ -100,7 +100,7 @@ impl Step {
         Step::after_request(Conduct::Trickle(bytes.into()))
     }
 
-    /// `200`, and from then on a tunnel to this address: the answer of a proxy to CONNECT.
+    /// `200`, and from then on a tunnel to this address: the response of a proxy to CONNECT.
     pub fn tunnel_to(address: SocketAddr) -> Step {
         Step::after_request(Conduct::Tunnel(address))
     }
@@ -127,7 +127,7 @@ impl Step {
         Step(When::BeforeHandshake(BeforeHandshake::Stall))
     }
 
-    /// Plain HTTP is the answer to the client's TLS.
+    /// Plain HTTP in response to the client's TLS.
     pub fn plain_http() -> Step {
         Step(When::BeforeHandshake(BeforeHandshake::PlainHttp))
     }
@@ -137,7 +137,7 @@ impl Step {
         Step(When::BeforeRequest)
     }
 
-    /// Calls `action` when the whole request has arrived and nothing has been answered yet.
+    /// Calls `action` when the whole request has arrived and nothing has been sent back yet.
     pub fn on_request(mut self, action: impl Fn(&Request) + Send + Sync + 'static) -> Step {
         let When::AfterRequest(step) = &mut self.0 else {
             panic!("this step takes no request");
@@ -227,8 +227,8 @@ impl Script {
     }
 }
 
-/// A complete reply with a JSON body, as most token endpoints send it.
-pub fn json_reply(status: &str, body: &str) -> Vec<u8> {
+/// A complete response with a JSON body, as most token endpoints send it.
+pub fn json_response(status: &str, body: &str) -> Vec<u8> {
     format!(
         "HTTP/1.1 {status}\r\n\
          Content-Type: application/json; charset=utf-8\r\n\

@@ -1,4 +1,4 @@
-//! What std can't do to a socket: end a connection by a reset, and be an address that never answers.
+//! What std can't do to a socket: end a connection by a reset, and be an address that never responds.
 #![expect(unsafe_code, reason = "std has neither SO_LINGER nor the length of a listener's queue")]
 
 use std::io;
@@ -17,7 +17,7 @@ pub fn close_by_reset(socket: &TcpStream) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// An address at which nobody answers: not with a connection, not with a refusal. The queue of its
+/// An address where nobody responds: not with a connection, not with a refusal. The queue of its
 /// listener is full, so that the kernel drops whatever comes.
 pub struct BlackHole {
     address: SocketAddr,
