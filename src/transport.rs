@@ -80,7 +80,7 @@ pub struct Client {
     attempt: ManuallyDrop<Option<Arc<Attempt>>>,
 }
 
-/// What the network needs to be told besides the request.
+/// How requests reach the server: through which proxy, with whose trust and as whom.
 pub struct Network {
     pub proxy: Option<ProxyServer>,
     pub roots: Roots,

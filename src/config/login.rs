@@ -13,7 +13,7 @@ use crate::transport::Network;
 /// The default: with `extended`, a login at Docusign outlives its 30th day.
 const SCOPE: &str = "signature extended";
 
-/// Form fields that a login itself sends, besides those of every grant.
+/// Form fields that a login itself sends, in addition to those of every grant.
 const FIELDS: [&str; 5] = ["code", "redirect_uri", "code_verifier", "state", "scope"];
 
 pub struct LoginSettings {

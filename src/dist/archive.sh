@@ -1,11 +1,11 @@
 #!/bin/sh
 # Packs the program for one system: archive.sh SYSTEM BINARY DIRECTORY
 #
-# Writes two files into DIRECTORY: docusign-refresh-VERSION-SYSTEM.tar.gz (for Windows: .zip), and
-# with .cdx.json at its end the CycloneDX list of what the program is made of, which the archive
-# has as well. The lines of the file BINARY.libraries name what is inside that no crate brings: name,
-# version, and the file with its licence, or nothing where a licence need not go with copies. The same input gives the same bytes: the order of names is fixed,
-# owners are 0, and every time is SOURCE_DATE_EPOCH, or else the first that zip knows.
+# Writes two files into DIRECTORY: docusign-refresh-VERSION-SYSTEM.tar.gz (for Windows: .zip), and the same name
+# with .cdx.json at the end: the CycloneDX list of the program's parts, which is also in the archive. The lines of
+# the file BINARY.libraries name the parts that are not crates: name, version, and the file with the licence, or
+# nothing if no licence has to accompany copies. The same input gives the same bytes: the order of names is fixed,
+# owners are 0, and every time is SOURCE_DATE_EPOCH, by default the earliest that zip knows.
 set -eu
 
 system=${1:?names the system}

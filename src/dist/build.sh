@@ -5,7 +5,7 @@
 # rustc's name of one of these, or of the toolchain's own, with glibc.
 #
 # For 64-bit Linux rustc's own standard library is used where it is installed (rustup target add). Otherwise
-# it is built, too, from the sources that a rustc has beside it (rustup component add rust-src, or
+# it is built, too, from the sources that come with rustc (rustup component add rust-src, or
 # Debian's rustc-web and rust-web-src), against Debian's musl or mingw-w64. rustup has none for Windows 7,
 # and its musl for 32 bits counts seconds in 32 bits, which end in 2038.
 #

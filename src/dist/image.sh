@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds the container image, without a daemon: image.sh ARCHITECTURE BINARY OUTPUT
 #
-# The image holds the program and nothing else (Containerfile, beside this script). OUTPUT is an
+# The image holds the program and nothing else (Containerfile, next to this script). OUTPUT is an
 # OCI archive, for `podman load`, `skopeo copy` or `docker load`. Needs buildah, as root or with
 # subordinate user ids. The same program gives an image of the same digest.
 set -eu

@@ -76,7 +76,7 @@ impl TokenResponse {
         warn(is_cut, "the response is truncated or malformed after the tokens; the tokens were stored");
         warn(is_scattered, "the access token and the refresh token were in different parts of the response");
         let access_token = members.string("access_token").filter(|token| !token.is_empty());
-        // Azure AD B2C, for a client that asked for no API's scope.
+        // Azure AD B2C, for a client that requested no API's scope.
         warn(access_token.is_none(), "the response has no access_token; its refresh token was stored");
         Self {
             refresh_token: members.string("refresh_token").filter(|token| !token.is_empty()).map(Secret::new),

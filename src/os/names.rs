@@ -2,7 +2,7 @@
 //!
 //! On Unix it is the C library's `getaddrinfo`, which can be told to look for one kind of address
 //! alone; std asks for both, and keeps the error code to itself. A call takes as long as the C library
-//! lets it: whoever has a deadline makes it in a thread.
+//! lets it: a caller with a deadline makes it in a thread.
 
 use std::fmt;
 use std::net::SocketAddr;

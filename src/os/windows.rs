@@ -23,7 +23,7 @@ const KEPT_ATTRIBUTES: u32 = file_system::FILE_ATTRIBUTE_HIDDEN
     | file_system::FILE_ATTRIBUTE_NOT_CONTENT_INDEXED
     | file_system::FILE_ATTRIBUTE_ENCRYPTED;
 
-/// Windows takes a longer path only in the verbatim form; the names beside the file have suffixes.
+/// Windows takes a longer path only in the verbatim form; the names next to the file have suffixes.
 const MAX_PLAIN_PATH: usize = 230;
 
 /// The directory of the token file. Windows syncs no directory, but with a file what was logged of
@@ -184,7 +184,7 @@ pub fn copy_protection(tokens: &Path, _metadata: &Metadata, file: &File) -> io::
     let tokens = OpenOptions::new().access_mode(file_system::READ_CONTROL).open(tokens)?;
     let mut dacl = Descriptor::of(&tokens, security::DACL_SECURITY_INFORMATION)?;
     if dacl.control() & security::SE_DACL_AUTO_INHERITED != 0 {
-        // Or else Windows would forget that the inherited entries were inherited.
+        // Otherwise Windows would forget that the inherited entries were inherited.
         dacl.add(security::SE_DACL_AUTO_INHERIT_REQ);
     }
     dacl.give(file, security::DACL_SECURITY_INFORMATION)?;

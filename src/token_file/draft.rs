@@ -85,7 +85,7 @@ impl LockedTokenFile {
         disk::fill_durably(&draft.file, size).map_err(failed("cannot reserve space in the draft"))?;
         let noted = self.lock.write_fingerprint(&Fingerprint::of(stored.refresh_token()));
         noted.map_err(failed("cannot write the lock file"))?;
-        // Or else a power cut may forget the draft's name, whatever it holds by then.
+        // Otherwise a power cut could lose the draft's name, whatever it holds by then.
         draft.directory.sync_name(&draft.file).map_err(failed("cannot sync its directory"))?;
         Ok(draft)
     }

@@ -1,4 +1,4 @@
-//! Where a token file is, and the names that stand next to it.
+//! Where a token file is, and the names next to it.
 
 use std::ffi::OsString;
 use std::fs;

@@ -1,8 +1,8 @@
 //! A TCP connection to one of a host's addresses, and the bytes over it, until the deadline.
 //!
-//! The addresses take turns, of half a second at first and twice as long each round, so that a dead
-//! one (IPv6 that leads nowhere, one of two load balancers) costs half a second and not the run. An
-//! address that refuses is out; the last one left has all the time there is.
+//! The addresses take turns, of half a second at first and twice as long each round, so that one that does not respond
+//! (broken IPv6, one of two load balancers) costs half a second and not the run. An address that refuses is
+//! dropped; the last one left gets all the remaining time.
 //!
 //! Every read and write is bound by the deadline itself: ureq renews a part of its limits while it
 //! talks to a proxy.

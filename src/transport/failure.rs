@@ -1,5 +1,5 @@
-//! Why there is no response, or only a part of one: what may have become of the request, what went wrong
-//! where, and what to do about it.
+//! Why a response is missing or incomplete: whether the request may have arrived, what went wrong where, and what to
+//! do about it.
 
 use std::fmt;
 use std::io;

@@ -4,9 +4,9 @@
 //! C libraries differ in what they make of a network's faults. musl gives up when a name server
 //! responds to one of two questions (IPv4, IPv6) with an error, when a search domain is `.` or has a
 //! broken server, when a response does not fit into a datagram (before 1.2.4), and does not see the last
-//! line of a hosts file without a newline; glibc waits long for a question that some routers drop. So
-//! where there is no address, or for some time no result, more is asked, in the waves of `WAVES`: what is likely and
-//! quick first. The first address ends it; with none, all is waited for, until the time is over.
+//! line of a hosts file without a newline; glibc waits long for a question that some routers drop. So if
+//! there is no address, or no result for some time, further questions follow in the waves of `WAVES`: the likely and
+//! quick ones first. The first address ends the search; without one, it waits for all of them, or for the deadline.
 //!
 //! The absolute name (`host.`, with a dot) is only for the resolver: TLS and HTTP know the host as it was
 //! given.

@@ -2,7 +2,7 @@
 //! serves (RFC 7766): for responses that do not fit into a datagram, and for a `resolv.conf` that the C library can't
 //! read, such as one with long lines or with Windows' line ends.
 //!
-//! The absolute name is asked for first, then the name in each search domain; IPv4 first, then IPv6.
+//! The absolute name is looked up first, then the name in each search domain; IPv4 first, then IPv6.
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
