@@ -124,7 +124,7 @@ impl Exchange<'_> {
             Err(no_tokens) => no_tokens,
         };
         let kept = if response.is_framed { response.body.clone() } else { client.received() };
-        let is_settled = matches!(no_tokens, NoTokens::Refused(_)) || !(200..300).contains(&response.status);
+        let is_settled = matches!(no_tokens, NoTokens::Rejected(_)) || !(200..300).contains(&response.status);
         // The framing may have hidden a part of the body.
         let Some(whole) = client.read_on(&is_whole_object).filter(|_| !is_settled) else {
             return Err((no_tokens, kept));

@@ -32,7 +32,7 @@ struct Member {
     value: JsonText,
 }
 
-/// JSON, as it stands in the text that was read, or new.
+/// JSON text: a range of the text that was read, or new.
 #[derive(Clone)]
 enum JsonText {
     Read(Range<usize>),
@@ -245,7 +245,7 @@ fn read_members(text: &str) -> Result<(Pairs<'_>, usize), Fault> {
     if !text[start..].starts_with('{') {
         return Err(Fault::at("not a JSON object", text, start));
     }
-    // The object is taken as one raw value first, since that tells where it ends.
+    // The object is first read as one raw value, which shows where it ends.
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
     let object = match values.next() {
         Some(Ok(object)) => object,

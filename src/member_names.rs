@@ -2,7 +2,7 @@
 //!
 //! Programs spell the same thing in many ways: `expires_at`, `expiresAt`, `ExpiresAt`, `.expires`,
 //! `accessTokenExpiresAt`, `token_expiry`. So a name is taken apart: whose time it is, a word for the end
-//! (`expires`, `expiry`, `expiration`, `valid_until`), and how the end is told.
+//! (`expires`, `expiry`, `expiration`, `valid_until`), and the form of the time.
 
 /// What a name says about time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub enum Zone {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// The name doesn't tell.
+    /// The name does not say.
     Unstated,
     Seconds,
     Milliseconds,
@@ -77,7 +77,7 @@ pub fn meaning(name: &str) -> Option<Meaning> {
     })
 }
 
-/// What stands before and after the word for the end.
+/// The parts before and after the word for the end.
 fn split_at_end_word(plain: &str) -> Option<(&str, &str)> {
     // The longer of two that begin alike comes first.
     const WORDS: [&str; 9] =
@@ -104,7 +104,7 @@ fn subject(before: &str) -> Option<Subject> {
     }
 }
 
-/// `after` tells a point in time if it is made of these words alone.
+/// `after` means a point in time if it consists only of these words.
 fn zone(after: &str) -> Option<Zone> {
     const WORDS: [&str; 16] = [
         "datetime",

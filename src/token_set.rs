@@ -553,7 +553,7 @@ mod tests {
     #[test]
     fn believes_what_can_be_true() {
         const NOW: u64 = 1_700_000_000;
-        // `NOW+7` in a file stands for the number. The response is how long the token lives from then.
+        // `NOW+7` in a file stands for the number. The result is the lifetime from then.
         for (members, left) in [
             (r#""expires_at":NOW+200,"expires_on":"NOW+100""#, Some(100)),
             (r#""expires_in":200"#, None),

@@ -179,7 +179,7 @@ fn mangled_responses_are_understood_or_quoted_harmlessly() {
                 let has = |name| response.members.string(name).is_some_and(|token| !token.is_empty());
                 assert!(has("access_token") || has("refresh_token"));
             }
-            Err(NoTokens::Refused(error)) => {
+            Err(NoTokens::Rejected(error)) => {
                 refusals += 1;
                 let said = error.to_string();
                 assert!(said.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{said:?}");

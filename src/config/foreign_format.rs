@@ -1,5 +1,5 @@
-//! Certificates and keys that are not the PEM which this program reads: told by their first bytes, each with the
-//! command that converts it. Pure.
+//! Certificates and keys in other formats than the PEM that this program reads: recognized by their first bytes, each
+//! with the command that converts it. Pure.
 
 use std::path::Path;
 
@@ -66,7 +66,7 @@ fn of_pem(bytes: &[u8]) -> Option<ForeignFormat> {
     LABELS.iter().find(|(label, _)| text.contains(&format!("-----BEGIN {label}-----"))).map(|(_, format)| *format)
 }
 
-/// Each of these is a SEQUENCE; what stands in it first tells them apart (RFC 5280, 2315, 7292, 5958, 8017, 5915).
+/// Each of these is a SEQUENCE; its first element identifies the format (RFC 5280, 2315, 7292, 5958, 8017, 5915).
 fn of_der(bytes: &[u8]) -> Option<ForeignFormat> {
     const INTEGER: u8 = 0x02;
     const OCTET_STRING: u8 = 0x04;
@@ -91,7 +91,7 @@ fn of_der(bytes: &[u8]) -> Option<ForeignFormat> {
     }
 }
 
-/// What stands behind this tag and its length.
+/// The value after this tag and its length.
 fn value_of(tag: u8, bytes: &[u8]) -> Option<&[u8]> {
     let (&first, rest) = bytes.split_first()?;
     let (&length, rest) = rest.split_first()?;

@@ -1,5 +1,5 @@
 //! Header fields of the user's own, for gateways and firewalls in front of a token endpoint. Arguments are public, so
-//! no secret goes into one; and what the program itself says of its request stays its own.
+//! none may hold a secret; and none may replace what the program itself sets.
 
 use crate::failure::InvalidValue;
 

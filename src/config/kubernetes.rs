@@ -1,4 +1,4 @@
-//! The cluster that this pod runs in: where its API server is, whom to trust there, who the pod is.
+//! The cluster that this pod runs in: its API server, the roots to trust, and the pod's service account.
 //!
 //! The same as client-go's in-cluster configuration: two variables, and the files of the service account, which the
 //! kubelet mounts.

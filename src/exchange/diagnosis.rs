@@ -71,7 +71,7 @@ impl Unsuccessful {
             Cause::Misconfigured(_) | Cause::Unauthorized { .. } => Exit::Config,
             Cause::Redirected { .. } | Cause::NotOauth { .. } => Exit::Protocol,
             Cause::NotUnderstood { .. } => Exit::IoErr,
-            Cause::Refused(error) => match error.meaning {
+            Cause::Rejected(error) => match error.meaning {
                 Meaning::Reauthorize => Exit::NoPerm,
                 Meaning::Configuration | Meaning::Unknown => Exit::Config,
                 Meaning::TryLater | Meaning::TooOften => Exit::TempFail,
@@ -96,7 +96,7 @@ impl Unsuccessful {
                     .to_owned(),
             ],
             Cause::Unauthorized { .. } => client_hints(context),
-            Cause::Refused(error) => match error.meaning {
+            Cause::Rejected(error) => match error.meaning {
                 Meaning::TryLater => vec!["run again later".to_owned()],
                 Meaning::TooOften => vec!["run again later, and less often; --min-ttl skips a refresh that is not due".to_owned()],
                 Meaning::Configuration | Meaning::Unknown => configuration_hints(context, error),

@@ -22,7 +22,7 @@ impl Unsuccessful {
             _ if self.is_code_rejected() => failure
                 .hint("a code works once, at Docusign within two minutes, and only with the --redirect-uri that the address had")
                 .hint("run the login again, and paste the address as soon as the browser shows it"),
-            Cause::Refused(error) if is_about_scope(error) => failure.hint("check --scope").hint(AGAIN),
+            Cause::Rejected(error) if is_about_scope(error) => failure.hint("check --scope").hint(AGAIN),
             _ => {
                 let hints = self.hints(context).into_iter().filter(|hint| !hint.starts_with("run again"));
                 hints.fold(failure, Failure::hint).hint(AGAIN)
@@ -42,7 +42,7 @@ impl Unsuccessful {
     /// The server rejected the code: `invalid_grant` (RFC 6749, section 5.2), unless its text blames the client.
     /// Docusign calls a late code `expired_client_token`.
     fn is_code_rejected(&self) -> bool {
-        let Cause::Refused(error) = &self.cause else { return false };
+        let Cause::Rejected(error) = &self.cause else { return false };
         let is_late = error.description.as_deref() == Some("expired_client_token");
         is_late || self.is_token_rejected()
     }

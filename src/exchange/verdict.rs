@@ -40,7 +40,7 @@ pub enum Cause {
         said: Option<ErrorResponse>,
         retry_after: Option<Duration>,
     },
-    Refused(ErrorResponse),
+    Rejected(ErrorResponse),
     /// 401 without an error response: client authentication failed (RFC 6749, section 5.2).
     Unauthorized {
         challenge: Option<String>,
@@ -115,7 +115,7 @@ pub fn judge(response: Response, no_tokens: NoTokens, kept: Vec<u8>, mask: &Mask
         Verdict::new(Cause::Unavailable { status, said, retry_after }, Retry::After(retry_after.unwrap_or_default()))
     };
     let said = match no_tokens {
-        NoTokens::Refused(error) => Ok(error),
+        NoTokens::Rejected(error) => Ok(error),
         other => Err(other),
     };
     match (status, said, end) {
@@ -129,12 +129,12 @@ pub fn judge(response: Response, no_tokens: NoTokens, kept: Vec<u8>, mask: &Mask
         (_, Ok(error), _) if error.meaning == Meaning::TooOften => match retry_after {
             Some(_) => later(Some(error), retry_after),
             // Another request would only add to the excess.
-            None => Verdict::new(Cause::Refused(error), Retry::Never),
+            None => Verdict::new(Cause::Rejected(error), Retry::Never),
         },
         (408 | 500.., Ok(error), _) if error.meaning == Meaning::Unknown => {
             Verdict::new(Cause::Unavailable { status, said: Some(error), retry_after: None }, Retry::Promptly)
         }
-        (_, Ok(error), _) => Verdict::new(Cause::Refused(error), Retry::Never),
+        (_, Ok(error), _) => Verdict::new(Cause::Rejected(error), Retry::Never),
         (200..300, Err(NoTokens::NotUnderstood { what, .. }), _) => {
             Verdict::new(Cause::NotUnderstood { status, what, response: kept }, Retry::Never)
         }
@@ -153,7 +153,7 @@ pub fn judge(response: Response, no_tokens: NoTokens, kept: Vec<u8>, mask: &Mask
             let retry = if (200..300).contains(&status) { Retry::Promptly } else { Retry::Never };
             Verdict::new(Cause::NotOauth { status, what, said: None }, retry)
         }
-        (_, Err(NoTokens::Refused(error)), _) => Verdict::new(Cause::Refused(error), Retry::Never),
+        (_, Err(NoTokens::Rejected(error)), _) => Verdict::new(Cause::Rejected(error), Retry::Never),
     }
 }
 
@@ -166,7 +166,7 @@ impl Cause {
 impl Unsuccessful {
     /// The server rejected the refresh token.
     pub fn is_token_rejected(&self) -> bool {
-        matches!(&self.cause, Cause::Refused(error) if error.meaning == Meaning::Reauthorize)
+        matches!(&self.cause, Cause::Rejected(error) if error.meaning == Meaning::Reauthorize)
     }
 
     /// A response that may hold tokens, byte for byte.
@@ -221,7 +221,7 @@ impl fmt::Display for Cause {
                 write!(f, "HTTP status {status}")?;
                 said.as_ref().map_or(Ok(()), |error| write!(f, ": {error}"))
             }
-            Self::Refused(error) => write!(f, "{error}"),
+            Self::Rejected(error) => write!(f, "{error}"),
             Self::Unauthorized { challenge } => {
                 f.write_str("HTTP status 401: client authentication failed")?;
                 challenge.as_ref().map_or(Ok(()), |challenge| write!(f, "; the server requires {challenge}"))

@@ -49,7 +49,7 @@ pub fn failure(no_code: NoCode, mask: &Mask) -> Failure {
         NoCode::CutOff => cut_off(unusable("the address was cut off: its state is missing or incomplete")),
         NoCode::OtherState => unusable("the address belongs to another login: its state does not match").hint(AGAIN),
         NoCode::Repeated(name) => unusable(&format!("the address has more than one {name}")).hint(AGAIN),
-        NoCode::Refused { code, description } => refused(&code, description.as_deref(), mask),
+        NoCode::Rejected { code, description } => refused(&code, description.as_deref(), mask),
     }
 }
 

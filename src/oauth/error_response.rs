@@ -78,7 +78,7 @@ const REFERENCES: [&str; 9] = [
 ];
 
 impl ErrorResponse {
-    /// What an object that holds no tokens says. None if it came with success and says of no error.
+    /// The error in an object without tokens. None if the status is a success and the object names no error.
     pub fn read(status: u16, object: &Object, mask: &Mask) -> Option<Self> {
         let said = ErrorTexts::by(object);
         let meaning = Meaning::of(&said.codes, &[said.words.as_slice(), &said.numbers].concat());

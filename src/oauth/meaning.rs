@@ -1,27 +1,27 @@
-//! What a refusal means: who must act. One table of codes, each with its source.
+//! What an error response means: who must act. One table of codes, each with its source.
 //!
 //! RFC 6749 has six codes. Servers have hundreds, in any case and with any separator, and many say the
-//! decisive word only in the description. So a code is looked up first; one that tells too little, or that no
-//! table knows, gives way to what the words say of the refresh token or of too many requests.
+//! decisive word only in the description. So the code is looked up first; if it says too little, or is in no table,
+//! the description decides, by what it says about the refresh token or about too many requests.
 
-/// Who must act on a refusal.
+/// Who must act on an error response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meaning {
-    /// The refresh token is worthless: a human must authorize again.
+    /// The refresh token is invalid: somebody must log in again.
     Reauthorize,
-    /// Client, secret, environment or request are wrong; the refresh token was not looked at.
+    /// Client, secret, environment or request are wrong; the refresh token was not checked.
     Configuration,
-    /// Another request with the same token is under way, or the server can't act now: try again.
+    /// Another request with the same token is under way, or the server cannot act now: try again.
     TryLater,
-    /// Too many requests came, or this one too early: to try again at once makes it worse.
+    /// Too many requests, or this one was too early: trying again at once makes it worse.
     TooOften,
-    /// The server refuses, and no table knows why.
+    /// An error that is in no table.
     Unknown,
 }
 
 use Meaning::{Configuration, Reauthorize, TooOften, TryLater};
 
-/// Code and words that together mean something else than the code alone; the words as part of them.
+/// A code and a part of the description that together mean something else than the code alone.
 const EXCEPTIONS: [(&str, &str, Meaning); 12] = [
     // Docusign reports faults of the client inside invalid_grant.
     ("invalidgrant", "unauthorized_client", Configuration),
@@ -140,7 +140,7 @@ const CODES: [(&str, Meaning); 74] = [
     ("throttled", TooOften),
 ];
 
-/// What is said of a refresh token that is worthless.
+/// What descriptions say of an invalid refresh token.
 const WORTHLESS: [&str; 23] = [
     "invalid",
     "expired",
@@ -167,15 +167,15 @@ const WORTHLESS: [&str; 23] = [
     "denylisted",
 ];
 
-/// What is said of one that was not sent.
+/// What descriptions say of a refresh token that was not sent.
 const ABSENT: [&str; 5] = ["missing", "required", "notprovided", "notpresent", "mustnotbeempty"];
 
-/// What is said to a client that comes too often or too early.
+/// What descriptions say to a client that sends too often or too early.
 const TOO_OFTEN: [&str; 8] =
     ["ratelimit", "toomany", "throttl", "tooearly", "tokennotexpired", "tryagainlater", "quotaexceeded", "slowdown"];
 
 impl Meaning {
-    /// Of all codes and all words of a refusal.
+    /// The meaning of all codes and descriptions of an error response.
     pub fn of(codes: &[String], words: &[String]) -> Self {
         // Zoho (see the table).
         if codes.iter().any(|code| code == "Access Denied") {

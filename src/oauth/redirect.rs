@@ -8,22 +8,22 @@ use percent_encoding::percent_decode_str;
 
 use crate::secret::Secret;
 
-/// Why a line gives no code. Whatever it holds of the line is the server's text, not yet fit to be shown.
+/// Why a line has no code. Texts in it are the server's, and still have to be masked before they are shown.
 #[derive(Debug, PartialEq)]
 pub enum NoCode {
     Empty,
     /// Neither an address nor a code.
     Unreadable,
-    /// The address that was to be opened.
+    /// The address that this program printed.
     NotYetLoggedIn,
-    /// An address that says nothing.
+    /// An address without a code.
     Missing,
     CutOff,
     OtherState,
     /// A parameter that is there more than once (section 3.1).
     Repeated(&'static str),
     /// An error response (section 4.1.2.1).
-    Refused {
+    Rejected {
         code: String,
         description: Option<String>,
     },
@@ -47,7 +47,7 @@ pub fn read_code(line: &Secret, state: &Secret) -> Result<Secret, NoCode> {
     }
 }
 
-/// Without blanks, quotes, the angle brackets of a mail, and what a terminal sets around a paste.
+/// Without white space, quotes, a mail's angle brackets, and what a terminal adds around a paste.
 fn without_quotes(line: &str) -> &str {
     let is_quote = |character: char| character.is_whitespace() || "\"'`<>\u{feff}“”‘’«»".contains(character);
     let mut rest = line;
@@ -64,14 +64,13 @@ fn without_quotes(line: &str) -> &str {
 
 /// An authorization response.
 struct Response {
-    /// Whether an address stands before the parameters; else someone has cut them out.
+    /// Whether an address precedes the parameters; otherwise they were copied without it.
     has_address: bool,
     parameters: Vec<(String, String)>,
 }
 
 impl Response {
-    /// None if the line has no parameters. They stand in the query, or, by some servers' choice, in the
-    /// fragment.
+    /// None if the line has no parameters. They are in the query, or at some servers in the fragment.
     fn read(line: &str) -> Option<Self> {
         let (address, parameters) = match line.find(['?', '#']) {
             Some(at) => (&line[..at], &line[at + 1..]),
@@ -88,7 +87,7 @@ impl Response {
     fn code(&self, state: &str) -> Result<Secret, NoCode> {
         if let Some(code) = self.one("error")? {
             let description = self.one("error_description")?;
-            return Err(NoCode::Refused { code: code.to_owned(), description: description.map(str::to_owned) });
+            return Err(NoCode::Rejected { code: code.to_owned(), description: description.map(str::to_owned) });
         }
         let code = self.one("code")?;
         if code.is_none() && self.one("code_challenge")?.is_some() {
@@ -156,7 +155,7 @@ mod tests {
 
     #[test]
     fn says_why_there_is_none() {
-        let refused = |code: &str, description: Option<&str>| NoCode::Refused {
+        let rejected = |code: &str, description: Option<&str>| NoCode::Rejected {
             code: code.to_owned(),
             description: description.map(str::to_owned),
         };
@@ -183,13 +182,13 @@ mod tests {
             ("http://localhost/?code=c&state=t&state=s-T_1", NoCode::Repeated("state")),
             ("http://localhost/?error=a&error=b&state=s-T_1", NoCode::Repeated("error")),
             ("https://a.example/auth?response_type=code&state=s-T_1&code_challenge=x", NoCode::NotYetLoggedIn),
-            ("http://localhost/?error=access_denied&state=s-T_1", refused("access_denied", None)),
-            ("http://localhost/?error=access_denied", refused("access_denied", None)),
+            ("http://localhost/?error=access_denied&state=s-T_1", rejected("access_denied", None)),
+            ("http://localhost/?error=access_denied", rejected("access_denied", None)),
             (
                 "http://localhost/#error=access_denied&error_description=The+user+said%20no&state=s-T_1",
-                refused("access_denied", Some("The user said no")),
+                rejected("access_denied", Some("The user said no")),
             ),
-            ("http://localhost/?error=server_error&code=c&state=s-T_1", refused("server_error", None)),
+            ("http://localhost/?error=server_error&code=c&state=s-T_1", rejected("server_error", None)),
         ] {
             assert_eq!(read(line), Err(wanted), "{line}");
         }

@@ -35,7 +35,7 @@ pub enum Body<'a> {
 
 /// Why a response brought no tokens.
 pub enum NoTokens {
-    Refused(ErrorResponse),
+    Rejected(ErrorResponse),
     /// Neither an error nor anything that could hold a token: an empty body, a page, the beginning of an object.
     Nothing {
         what: &'static str,
@@ -87,7 +87,7 @@ impl TokenResponse {
     }
 }
 
-/// Whether a body is a JSON object that has come to its end.
+/// Whether a body is a complete JSON object.
 pub fn is_whole_object(body: &[u8]) -> bool {
     search::objects(&readable(body)).next().is_some_and(|object| object.is_ok())
 }
@@ -109,7 +109,7 @@ fn read_error(status: u16, text: &str, form_end: FormEnd, mask: &Mask) -> Option
         Some(object) => ErrorResponse::read(status, &object, mask),
         None => is_text.then(|| ErrorResponse::read_text(text, mask)).flatten(),
     }
-    .map(NoTokens::Refused)
+    .map(NoTokens::Rejected)
 }
 
 fn unreadable(text: &str, body: Body<'_>, mask: &Mask) -> NoTokens {
@@ -138,7 +138,7 @@ fn unreadable(text: &str, body: Body<'_>, mask: &Mask) -> NoTokens {
 mod tests {
     use super::*;
 
-    /// What may hold tokens is never followed by another request, so it must be told from what holds none.
+    /// A response that may hold tokens is never followed by another request, so it must be recognized.
     #[test]
     fn knows_what_may_hold_tokens() {
         let whole = |text: &'static str| Body::Whole(text.as_bytes());

@@ -85,7 +85,7 @@ pub fn lock_options() -> OpenOptions {
     options
 }
 
-/// Lets those lock who may write the token file. Best effort: who can't open the lock is told.
+/// Lets those lock who may write the token file. Best effort: a user who cannot open the lock gets a message.
 pub fn share_lock(tokens: &Metadata, lock: &File) {
     let _ = copy_owner(tokens, lock);
     let _ = lock.set_permissions(Permissions::from_mode(tokens.mode() & 0o666 | 0o600));

@@ -9,15 +9,14 @@ use crate::token_set::TokenSet;
 #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only a Secret tells more than the token"))]
 pub struct AccessToken<'a> {
     pub token: &'a Secret,
-    /// In epoch seconds, where the token file tells.
+    /// In seconds since 1970, if the token file says so.
     pub expires_at: Option<u64>,
-    /// The access token that this run has replaced: readers that have it have an older one, whatever it
-    /// says of its end.
+    /// The access token that this run has replaced: a place that holds it is out of date, whatever expiry it has.
     pub replaced: Option<&'a Secret>,
 }
 
 impl<'a> AccessToken<'a> {
-    /// None where the token file holds no access token.
+    /// None if the token file holds no access token.
     pub fn of(stored: &'a TokenSet, before: Option<&'a TokenSet>, now: SystemTime) -> Option<Self> {
         let since_epoch = |at: SystemTime| at.duration_since(UNIX_EPOCH).ok();
         Some(Self {

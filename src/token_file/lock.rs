@@ -21,7 +21,7 @@ use crate::token_file::path::TokenPath;
 /// A lock that this run holds until it drops it.
 pub struct Lock {
     file: File,
-    /// What the run before left in the file.
+    /// The note that the previous run left.
     found: io::Result<Note>,
 }
 
@@ -34,7 +34,7 @@ pub enum Note {
     Replaces(Fingerprint),
     /// The draft holds a saved response: not a token set, even if it parses as one.
     Response,
-    /// This refresh token brought a response that was not understood, and is kept.
+    /// This refresh token brought a response that was not understood, and was saved.
     Responded(Fingerprint),
 }
 
@@ -44,7 +44,7 @@ pub struct Fingerprint(Vec<u8>);
 
 const FINGERPRINT_LENGTH: usize = 9;
 const RESPONSE: &[u8; FINGERPRINT_LENGTH] = b"response\n";
-/// What stands in place of a fingerprint's last byte.
+/// In place of a fingerprint's last byte.
 const RESPONDED: u8 = b'!';
 
 impl Fingerprint {
@@ -114,7 +114,7 @@ impl Lock {
         let _ = self.file.unlock();
     }
 
-    /// What the run before noted.
+    /// The note that the previous run left.
     pub fn note(&self) -> Result<&Note, &io::Error> {
         self.found.as_ref()
     }
@@ -130,7 +130,7 @@ impl Lock {
         os::write_at_start(&self.file, RESPONSE)
     }
 
-    /// Notes durably that this refresh token brought a response which is kept.
+    /// Notes durably that this refresh token brought a response that was saved.
     pub fn note_responded(&self, fingerprint: &Fingerprint) -> io::Result<()> {
         let mut note = fingerprint.0.clone();
         note.pop();

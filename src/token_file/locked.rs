@@ -36,7 +36,7 @@ pub enum Placed {
     OverwrittenDraftLeft(io::Error),
 }
 
-/// Reads the token file as it stands.
+/// Reads the token file as it is.
 pub fn read(path: &TokenPath) -> Result<TokenSet, Unread> {
     let bytes = disk::read_up_to(path.resolved(), MAX_SIZE + 1).map_err(Unread::Unreadable)?;
     TokenSet::parse(&bytes).map_err(Unread::NotATokenSet)
@@ -98,14 +98,14 @@ impl LockedTokenFile {
         }
     }
 
-    /// Remembers that the refresh token of `sent` brought a response that is kept: it is spent, most likely. Where that
-    /// can't be written, the next run sends it again, as it would after a lost response.
+    /// Notes that the refresh token of `sent` brought a response that was saved unread: most likely it is spent. If the
+    /// note cannot be written, the next run sends the token again, as after a lost response.
     pub fn remember_unread_response(&self, sent: &TokenSet) {
         let _ = self.lock.note_responded(&Fingerprint::of(sent.refresh_token()));
     }
 
-    /// Fails while a response to the stored refresh token waits for somebody to read it: to send that token again
-    /// would make a strict server revoke the one in the response (RFC 9700, section 4.14.2).
+    /// Fails while nobody has read the saved response to the stored refresh token: sending that token again would make
+    /// a strict server revoke the one in the response (RFC 9700, section 4.14.2).
     pub fn expect_no_unread_response(&self, stored: &TokenSet) -> Result<(), Failure> {
         let sent = Fingerprint::of(stored.refresh_token());
         if !matches!(self.lock.note(), Ok(Note::Responded(fingerprint)) if *fingerprint == sent) {

@@ -137,7 +137,7 @@ impl TokenPath {
         self.free_sibling(RESPONSE)
     }
 
-    /// A response that an earlier run has kept, if there is one.
+    /// A response that an earlier run saved, if there is one.
     pub fn kept_response(&self) -> Option<PathBuf> {
         let prefix = self.sibling(RESPONSE);
         let prefix = prefix.file_name()?.as_encoded_bytes();

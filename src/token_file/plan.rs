@@ -50,7 +50,7 @@ impl LockedTokenFile {
     pub fn examine(&self) -> Result<Plan, Failure> {
         let lock = self.path.lock();
         let note = self.lock.note().map_err(|error| not_prepared(&lock, "cannot read the lock file", error))?;
-        // That a response is kept says nothing of a draft.
+        // A saved response says nothing about a draft.
         let note = if let Note::Responded(_) = note { &Note::Nothing } else { note };
         let step = |path: &Path| {
             let leftover = Leftover::at(path);
@@ -82,8 +82,8 @@ impl LockedTokenFile {
         }
     }
 
-    /// A part that lies there with the note that its run made was being written when the machine went down: a
-    /// run that comes to its end gives it a name of its own.
+    /// A part with the note of its run was being written when the machine went down: a run that ends by itself renames
+    /// it.
     fn step_for_part(&self, part: &[u8], note: &Note) -> Step {
         match read(&self.path) {
             Ok(stored) if note.is_about(&stored) => match stored.salvaged(part) {

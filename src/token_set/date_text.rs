@@ -49,13 +49,13 @@ const TEMPLATES: [&str; 11] = [
     "W N D Y h:m:sZ",
 ];
 
-/// The last second that four digits of a year can tell.
+/// The last second of the year 9999.
 const LAST_SECOND: i64 = 253_402_300_799;
 
 /// Reads a text in the first form that fits. One without a zone is read as if it were UTC: see
 /// [`Form::has_zone`].
 pub fn read(text: &str) -> Option<(Instant, Form)> {
-    // Nothing else is in these forms, and each byte can be cut off alone.
+    // All forms are ASCII, so the text can be cut after any byte.
     let is_short_ascii = text.is_ascii() && text.len() <= 100;
     TEMPLATES.iter().filter(|_| is_short_ascii).find_map(|template| Reader::new(text).read(template))
 }
@@ -65,7 +65,7 @@ impl Form {
         self.zone.is_some()
     }
 
-    /// `local_offset` tells, for seconds since 1970, how far east of UTC a text without a zone is meant.
+    /// `local_offset` is the offset in seconds east of UTC, at a time in seconds since 1970, for a text without a zone.
     pub fn write(&self, (seconds, nanoseconds): Instant, local_offset: impl Fn(i64) -> i64) -> String {
         let offset = self.zone.as_ref().map_or_else(|| local_offset(seconds), |zone| zone.offset);
         let local = (seconds.min(LAST_SECOND) + offset).min(LAST_SECOND);

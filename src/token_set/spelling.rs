@@ -33,8 +33,7 @@ pub struct Tokens<'a> {
 
 type Named<'a> = (Cow<'a, str>, &'a str);
 
-/// Finds the tokens, under the exact name if it is there, else under another spelling, in one pass: a file may
-/// have many members.
+/// Finds the tokens, by the exact name or otherwise by another spelling, in one pass: a file may have many members.
 pub fn tokens(members: &Object) -> Tokens<'_> {
     let mut tokens = Tokens::default();
     let mut also_access_token = None;

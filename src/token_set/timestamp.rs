@@ -20,7 +20,7 @@ pub enum Form {
         slash: &'static str,
         offset: String,
     },
-    /// The second tells what is meant if the text names no zone.
+    /// With the zone that is meant if the text names none.
     Text(date_text::Form, Zone),
 }
 
@@ -41,7 +41,7 @@ pub enum Notation {
     Whole,
     /// As Python and Java write an instant's seconds.
     Fraction,
-    /// With what stands between mantissa and exponent: `e`, `E`, `e+`.
+    /// With the text between mantissa and exponent: `e`, `E`, `e+`.
     Exponent(&'static str),
 }
 
@@ -93,7 +93,7 @@ fn read_dot_net(text: &str) -> Option<(SystemTime, String)> {
     Some((instant(milliseconds, Unit::Milliseconds)?, offset.to_owned()))
 }
 
-/// What lies before 1970 is over, and how long is not asked: Go's and .NET's zero times are of the year 1.
+/// Any time before 1970 is in the past, however far: the zero times of Go and .NET are in the year 1.
 fn instant(number: i64, unit: Unit) -> Option<SystemTime> {
     let number = u64::try_from(number).unwrap_or(0);
     UNIX_EPOCH.checked_add(match unit {
@@ -105,8 +105,8 @@ fn instant(number: i64, unit: Unit) -> Option<SystemTime> {
 }
 
 impl Unit {
-    /// By the size of the number: each unit is told from the next one below until the year 2286. None for what
-    /// counts something else, such as .NET's ticks and a date written as one number.
+    /// By the size of the number, which distinguishes each unit from the next one until the year 2286. None for other
+    /// counts, such as .NET's ticks, and for a date written as one number.
     fn of(number: i64) -> Option<Self> {
         match number.unsigned_abs() {
             0..100_000_000_000 => Some(Self::Seconds),
