@@ -131,7 +131,7 @@ fn publish(
     }
     let Some(failure) = failed else { return Ok(published) };
     console.show_outcome(&renewed.outcome);
-    Err(failure.hint("the next run publishes it, also one that --min-ttl finds fresh"))
+    Err(failure.hint("the next run publishes it, even if --min-ttl finds it fresh"))
 }
 
 /// A dry run: the same cycle up to the request. It changes neither the token file nor a draft, and says what a

@@ -93,7 +93,7 @@ impl fmt::Display for Publication {
             Published::Written => write!(f, "published to {place}"),
             Published::Unchanged => write!(f, "{place} is up to date"),
             #[cfg(target_os = "linux")]
-            Published::NewerKept => write!(f, "{place} has a newer one, which stays"),
+            Published::NewerKept => write!(f, "{place} has a newer one, which was kept"),
         }
     }
 }

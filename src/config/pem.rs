@@ -49,7 +49,7 @@ pub fn identity(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Op
         Err(IdentityFault::Key(why)) => Err(unusable(&key, KEY, &key_pem, Lack { what: why, hint: KEY_HINT })),
         Err(IdentityFault::KeyDoesNotFit) => Err(Failure::configuration(
             &key.display().to_string(),
-            "the client key does not fit the client certificate",
+            "the client key does not match the client certificate",
             "give the key that the certificate was made for",
         )),
     }

@@ -64,7 +64,7 @@ fn read_file(path: &Path) -> Result<Secret, Failure> {
     };
     let bytes = read.map_err(|error| Failure::unreadable(path, ROLE, &error))?;
     let text = text::decode(&bytes)
-        .map_err(|_| Failure::unusable(path, ROLE, "not text", "the file holds the secret alone, as UTF-8 text"))?;
+        .map_err(|_| Failure::unusable(path, ROLE, "not text", "the file must hold only the secret, as UTF-8 text"))?;
     one_line(&path.display().to_string(), &text)
 }
 
@@ -77,7 +77,7 @@ fn one_line(source: &str, text: &str) -> Result<Secret, Failure> {
         return Err(Failure::configuration(source, "the client secret is empty", hint));
     }
     if line.contains(char::is_control) {
-        let hint = "put the secret there alone, on one line";
+        let hint = "put only the secret there, on one line";
         return Err(Failure::configuration(source, "the client secret is more than one line", hint));
     }
     Ok(Secret::new(line))

@@ -79,7 +79,7 @@ impl FailedAttempt {
         if !reason.is_configuration() {
             return failed;
         }
-        let hint = format!("its certificate is checked against {SERVICE_ACCOUNT}/ca.crt, and nothing else");
+        let hint = format!("its certificate is checked against {SERVICE_ACCOUNT}/ca.crt only");
         Self { hints: vec![hint], retry: Retry::Never, ..failed }
     }
 }

@@ -232,7 +232,7 @@ impl Draft<'_> {
             let _ = self.locked.lock.erase_note();
         }
         self.after("the new tokens are not saved in place: meanwhile another login was stored in the token file")
-            .hint(format!("the other login stays; the tokens of this run are in {}", rescue.display()))
+            .hint(format!("the other login was kept; the tokens of this run are in {}", rescue.display()))
             .hint("keep the one that works and delete the other file")
     }
 

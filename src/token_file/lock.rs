@@ -172,7 +172,7 @@ fn cannot_lock(lock: &Path, error: &io::Error) -> Failure {
             failure.hint("nothing was sent; this file system has no locks: keep the token file on one that has")
         }
         _ if os::is_lock_service_missing(error) => failure
-            .hint("nothing was sent; the lock service of this file system is not there: for NFS, start rpc.statd here and on the server")
+            .hint("nothing was sent; the lock service of this file system is not running: for NFS, start rpc.statd here and on the server")
             .hint("or keep the token file on a file system that has locks of its own"),
         _ => failure.hint(cannot_write(error, lock)),
     }

@@ -176,7 +176,7 @@ impl fmt::Display for Recovery {
             Self::Promoted => f.write_str("recovered the tokens of an interrupted run"),
             Self::Salvaged => f.write_str("recovered the tokens of an interrupted run from an incomplete draft"),
             Self::PartRemoved => {
-                f.write_str("removed an incomplete draft of an interrupted run; it held no refresh token of its own")
+                f.write_str("removed an incomplete draft of an interrupted run; it held no refresh token")
             }
             Self::Replaced(path) => write!(
                 f,

@@ -191,7 +191,7 @@ impl LookUp {
             ask();
         });
         if let Err(why) = thread {
-            let why = Unresolved::Other(format!("no thread can be started for it: {}", reason(&why)));
+            let why = Unresolved::Other(format!("cannot start a thread: {}", reason(&why)));
             let _ = sender.send((wave, Err(why)));
         }
     }

@@ -37,7 +37,8 @@ impl Roots {
             return false;
         }
         let system = rustls_native_certs::load_native_certs().certs;
-        journal.step(format_args!("the built-in roots don't know the issuer; trying {} of the system's", system.len()));
+        journal
+            .step(format_args!("the issuer is not among the built-in roots; trying {} of the system's", system.len()));
         if system.is_empty() {
             return false;
         }
@@ -159,7 +160,7 @@ impl TlsFault {
             E::Revoked => ("it was revoked", REPLACE),
             // webpki's word, for which rustls has none: such as `openssl req -x509` makes.
             E::Other(why) if why.to_string() == "CaUsedAsEndEntity" => (
-                "it is that of an authority, not of a server",
+                "it is a CA certificate, not a server's",
                 "the server needs one of its own: if self-signed, with basicConstraints=CA:FALSE",
             ),
             _ => ("it is malformed or badly signed", REPLACE),

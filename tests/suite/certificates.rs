@@ -89,7 +89,7 @@ fn a_certificate_that_will_not_do_is_named_and_nothing_is_sent() {
         (Leaf::NotYetValid, format!("{untrusted} it is not valid yet\n"), "clock"),
         (Leaf::OtherName, format!("{untrusted} it is for another host\n"), "check the host"),
         (Leaf::ForClients, format!("{untrusted} it is not meant for servers\n"), "operator"),
-        (Leaf::OfAuthority, format!("{untrusted} it is that of an authority, not of a server\n"), "CA:FALSE"),
+        (Leaf::OfAuthority, format!("{untrusted} it is a CA certificate, not a server's\n"), "CA:FALSE"),
         (Leaf::SelfSigned, format!("{untrusted} its issuer is unknown\n"), "--ca-file"),
         (Leaf::WithoutIntermediate, format!("{untrusted} its issuer is unknown\n"), "intermediate"),
     ];
@@ -252,7 +252,7 @@ fn a_ca_file_is_the_only_authority() {
 
 fn expect_system_store(outcome: Outcome, server: TokenServer) {
     let outcome = outcome.expect_exit(0);
-    let is_told = outcome.stderr().contains("the built-in roots don't know the issuer; trying 1 of the system's");
+    let is_told = outcome.stderr().contains("the issuer is not among the built-in roots; trying 1 of the system's");
     assert!(is_told, "{}", outcome.report(&[]));
     let record = server.finish();
     assert_eq!((record.connections, record.requests.len()), (2, 1), "{}", outcome.report(&[]));

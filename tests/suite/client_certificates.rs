@@ -123,7 +123,7 @@ fn what_does_not_fit_is_refused_before_anything_is_sent() {
     ]);
     let encrypted = encrypted.unwrap_or_else(|| "-----BEGIN ENCRYPTED PRIVATE KEY-----\n".to_owned());
     let refused: [(&[&str], &str, &str, i32, &str); 6] = [
-        (&BOTH, &certificate, &other, 78, "client.key: the client key does not fit the client certificate"),
+        (&BOTH, &certificate, &other, 78, "client.key: the client key does not match the client certificate"),
         (&BOTH, &certificate, &certificate, 66, "client.key: cannot use it as the client key: no unencrypted PEM"),
         (
             &BOTH,

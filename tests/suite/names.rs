@@ -459,7 +459,7 @@ fn a_thread_that_cannot_be_started_is_told() {
         .under(strace::words(&workspace.beside("trace"), &calls))
         .run()
         .expect_exit(75);
-    let wanted = "cannot look up login.example: no thread can be started for it: resource temporarily unavailable";
+    let wanted = "cannot look up login.example: cannot start a thread: resource temporarily unavailable";
     assert!(outcome.stderr().contains(wanted), "{}", outcome.report(&[]));
     assert_eq!(server.finish().connections, 0);
 }
