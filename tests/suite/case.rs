@@ -337,6 +337,8 @@ impl<'t> Section<'t> {
             None => (title, Vec::new()),
         };
         let (kind, operand) = title.split_once(' ').unwrap_or((title, ""));
+        // The word of cases that were written for 0.1.0.
+        let kind = if kind == "reply" { "response" } else { kind };
         Section { line, kind, operand, modifiers, text: String::new() }
     }
 
