@@ -4,14 +4,25 @@ use std::io::{self, Read};
 
 /// Reads to the end, but not more than `limit` bytes. For few system calls: std would begin with reads of 32
 /// bytes, and a large buffer costs calls in musl's allocator.
-pub fn read_up_to(mut from: impl Read, limit: usize) -> io::Result<Vec<u8>> {
+pub fn read_up_to(from: impl Read, limit: usize) -> io::Result<Vec<u8>> {
+    read_expecting(from, limit, usize::MAX)
+}
+
+/// The same of a file that had this length shortly before. If it still has it, and a read returns less than was
+/// wanted, no further read is needed to see the end.
+pub fn read_expecting(mut from: impl Read, limit: usize, length: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut part = [0; 8 << 10];
     while bytes.len() < limit {
         let wanted = part.len().min(limit - bytes.len());
         match from.read(&mut part[..wanted]) {
             Ok(0) => break,
-            Ok(amount) => bytes.extend_from_slice(&part[..amount]),
+            Ok(amount) => {
+                bytes.extend_from_slice(&part[..amount]);
+                if amount < wanted && bytes.len() == length {
+                    break;
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

@@ -13,7 +13,7 @@ use std::fmt;
 use std::ops::Range;
 use std::rc::Rc;
 
-use serde_core::de::{Deserializer as _, MapAccess, Visitor};
+use serde_core::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::text::Fault;
@@ -149,6 +149,14 @@ impl Object {
         "{}".len() + separators + self.members.iter().map(pair).sum::<usize>()
     }
 
+    /// The length of the document that [`Self::write`] makes, in bytes.
+    pub fn length(&self, layout: &Layout) -> usize {
+        let Layout { indentation, newline, colon } = layout;
+        let beside_pair = newline.len() + indentation.len() + colon.len() - ":".len();
+        let ends = if self.members.is_empty() { 1 } else { 2 };
+        self.compact_length() + self.members.len() * beside_pair + ends * newline.len()
+    }
+
     /// The object as a document: a member a line, with a final newline.
     pub fn write(&self, layout: &Layout) -> String {
         let Layout { indentation, newline, colon } = layout;
@@ -198,7 +206,14 @@ pub fn quote(text: &str) -> String {
 
 /// The string that a JSON text is, if it is one and valid Unicode.
 pub fn unquote(text: &str) -> Option<String> {
-    serde_json::from_str(text).ok()
+    match without_quotes(text) {
+        Some(plain) if !plain.bytes().any(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)) => Some(plain.to_owned()),
+        _ => serde_json::from_str(text).ok(),
+    }
+}
+
+fn without_quotes(text: &str) -> Option<&str> {
+    text.strip_prefix('"')?.strip_suffix('"')
 }
 
 /// The elements of a JSON array, each with its exact text; none of anything else.
@@ -226,7 +241,7 @@ pub fn whole_number(text: &str) -> Option<i64> {
 
 /// A member's name; unchanged if that is not a Unicode string (`"\ud800"`).
 fn name_of(text: &str) -> Cow<'_, str> {
-    match text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+    match without_quotes(text) {
         Some(plain) if !plain.contains('\\') => plain.into(),
         _ => unquote(text).map_or(text.into(), Cow::Owned),
     }
@@ -245,17 +260,24 @@ fn read_members(text: &str) -> Result<(Pairs<'_>, usize), Fault> {
     if !text[start..].starts_with('{') {
         return Err(Fault::at("not a JSON object", text, start));
     }
-    // The object is first read as one raw value, which shows where it ends.
-    let mut values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
-    let object = match values.next() {
-        Some(Ok(object)) => object,
-        Some(Err(fault)) => return Err(locate(text, &fault)),
-        None => return Err(Fault::at("the file is empty", text, 0)),
-    };
-    let mut pairs = Pairs::new();
-    let read = serde_json::Deserializer::from_str(object.get()).deserialize_map(Members(&mut pairs));
-    read.map_err(|fault| locate(text, &fault))?;
-    Ok((pairs, values.byte_offset()))
+    // A stream of values tells where the first one ends.
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Whole<'_>>();
+    match values.next() {
+        Some(Ok(Whole(pairs))) => Ok((pairs, values.byte_offset())),
+        Some(Err(fault)) => Err(locate(text, &fault)),
+        None => Err(Fault::at("the file is empty", text, 0)),
+    }
+}
+
+/// The members of an object without a fault.
+struct Whole<'text>(Pairs<'text>);
+
+impl<'text> Deserialize<'text> for Whole<'text> {
+    fn deserialize<D: Deserializer<'text>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut pairs = Pairs::new();
+        deserializer.deserialize_map(Members(&mut pairs))?;
+        Ok(Self(pairs))
+    }
 }
 
 fn locate(text: &str, fault: &serde_json::Error) -> Fault {
@@ -312,6 +334,7 @@ mod tests {
             let object = Object::parse(&text.into()).unwrap();
             assert_eq!(object.write(&Layout::of(text)), written);
             assert_eq!(object.write(&Layout::COMPACT).len(), object.compact_length());
+            assert_eq!(object.length(&Layout::of(text)), written.len());
         }
     }
 

@@ -35,6 +35,14 @@ pub use unix::*;
 #[cfg(windows)]
 pub use windows::*;
 
+/// What stands in the way of a rename over a file, and no mode tells.
+pub struct Attributes {
+    /// It can't be replaced.
+    pub is_immutable: bool,
+    /// It is mounted by itself. None if the system does not tell.
+    pub is_mount: Option<bool>,
+}
+
 /// What the process needs of its system before anything else.
 pub fn prepare_process() {
     #[cfg(all(target_os = "linux", target_env = "gnu", target_feature = "crt-static"))]

@@ -16,8 +16,9 @@
 //! A draft goes through these states, and a run may be interrupted in any of them without harm:
 //!
 //! * *created*: empty, mode 0600; then it gets the owner, group and mode of TOKENS.
-//! * *blank*: as many form feeds as the largest new content has bytes, synced together with its name. So a full,
-//!   read-only or forbidden disk is found before the refresh token is spent. JSON allows a form feed
+//! * *blank*: as many form feeds as new content usually has bytes, and space behind them that is reserved for the
+//!   largest content, or filled as well where the file system reserves none. It is synced together with its name. So
+//!   a full, read-only or forbidden disk is found before the refresh token is spent. JSON allows a form feed
 //!   nowhere, so a draft that is half written, or half on the disk, never parses. The lock file holds a
 //!   fingerprint of the refresh token to be sent, until all is done and on the disk.
 //! * *complete*: the new content, written over the form feeds, cut to its length, synced. From here on the

@@ -184,6 +184,12 @@ impl TokenSet {
         self.members.compact_length() + max_response + MARGIN
     }
 
+    /// The length in bytes that a document of this token set hardly exceeds after one more response. What the last
+    /// response brought is in it already.
+    pub fn usual_length(&self) -> usize {
+        self.members.length(&self.layout) + TOKEN_GROWTH + MARGIN
+    }
+
     /// The file's new content, in at most `room` bytes: UTF-8 in the file's own style; on one line where only that
     /// keeps it small.
     pub fn document(&self, room: usize) -> Secret {

@@ -5,10 +5,10 @@ use std::io;
 
 /// Writing is all that proves room here.
 pub fn reserve(_: &File, _: usize) -> io::Result<()> {
-    Ok(())
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(unix)]
-pub fn is_immutable(_: &std::path::Path, _: &std::fs::Metadata) -> io::Result<bool> {
-    Ok(false)
+pub fn attributes(_: &std::path::Path, _: &std::fs::Metadata) -> io::Result<super::Attributes> {
+    Ok(super::Attributes { is_immutable: false, is_mount: None })
 }

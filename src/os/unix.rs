@@ -11,14 +11,11 @@ use super::retry::retrying;
 /// The directory of the token file, opened before the commit that syncs it.
 pub struct Directory {
     handle: File,
-    device: u64,
 }
 
 impl Directory {
     pub fn open(path: &Path) -> io::Result<Self> {
-        let handle = retrying(|| File::open(path))?;
-        let device = retrying(|| handle.metadata())?.dev();
-        Ok(Self { handle, device })
+        retrying(|| File::open(path)).map(|handle| Self { handle })
     }
 
     /// Makes the names in it durable, where the file system can.
@@ -35,8 +32,8 @@ impl Directory {
     }
 
     /// Whether the file is on the same device.
-    pub fn is_on_device_of(&self, metadata: &Metadata) -> bool {
-        self.device == metadata.dev()
+    pub fn is_on_device_of(&self, metadata: &Metadata) -> io::Result<bool> {
+        Ok(retrying(|| self.handle.metadata())?.dev() == metadata.dev())
     }
 }
 

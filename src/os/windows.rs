@@ -17,6 +17,8 @@ use windows_sys::Win32::Security as security;
 use windows_sys::Win32::Storage::FileSystem as file_system;
 use windows_sys::Win32::System::Threading as threading;
 
+use super::Attributes;
+
 /// The attributes that a draft is made with.
 const KEPT_ATTRIBUTES: u32 = file_system::FILE_ATTRIBUTE_HIDDEN
     | file_system::FILE_ATTRIBUTE_SYSTEM
@@ -46,8 +48,8 @@ impl Directory {
     }
 
     /// No file is mounted by itself here.
-    pub fn is_on_device_of(&self, _metadata: &Metadata) -> bool {
-        true
+    pub fn is_on_device_of(&self, _metadata: &Metadata) -> io::Result<bool> {
+        Ok(true)
     }
 }
 
@@ -276,9 +278,10 @@ pub fn has_hard_links(tokens: &Path, _metadata: &Metadata) -> bool {
 pub const IMMUTABLE: &str = "read-only";
 pub const MAKE_MUTABLE: &str = "attrib -r";
 
-/// Whether that attribute is set.
-pub fn is_immutable(_tokens: &Path, metadata: &Metadata) -> io::Result<bool> {
-    Ok(metadata.file_attributes() & file_system::FILE_ATTRIBUTE_READONLY != 0)
+/// No file is mounted by itself here.
+pub fn attributes(_tokens: &Path, metadata: &Metadata) -> io::Result<Attributes> {
+    let is_immutable = metadata.file_attributes() & file_system::FILE_ATTRIBUTE_READONLY != 0;
+    Ok(Attributes { is_immutable, is_mount: Some(false) })
 }
 
 /// Who may open a file depends on its DACL here, not on its owner.

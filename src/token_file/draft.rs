@@ -68,21 +68,30 @@ impl LockedTokenFile {
         }
         let tokens = self.path.resolved();
         let replaced = Protection::of(tokens).map_err(|error| self.path.unreadable(&error))?;
-        let is_immutable = replaced.metadata().map_or(Ok(false), |metadata| os::is_immutable(tokens, metadata));
-        if is_immutable.map_err(|error| self.path.unreadable(&error))? {
+        let attributes = replaced.metadata().map(|metadata| os::attributes(tokens, metadata)).transpose();
+        let attributes = attributes.map_err(|error| self.path.unreadable(&error))?;
+        if attributes.as_ref().is_some_and(|attributes| attributes.is_immutable) {
             return Err(self.immutable());
         }
         let path = self.path.draft();
         let failed = |what| move |error: io::Error| not_prepared(&self.path.draft(), what, &error);
         let directory = self.directory().map_err(failed("cannot open its directory"))?;
         let size = stored.max_length(max_response);
-        if replaced.metadata().is_some_and(|metadata| mount::is_mount_point(tokens, metadata, &directory)) {
+        let is_mount = match (replaced.metadata(), attributes.and_then(|attributes| attributes.is_mount)) {
+            (None, _) => false,
+            (Some(_), Some(told)) => told,
+            (Some(metadata), None) => {
+                mount::looks_like_mount(tokens, metadata, &directory).map_err(failed("cannot look at its directory"))?
+            }
+        };
+        if is_mount {
             mount::prove_writable(tokens, size).map_err(|error| self.mount_not_writable(&error))?;
         }
         let file = replaced.create(&path, tokens).map_err(failed("cannot make the draft"))?;
         let draft = Draft { locked: self, replaced, path, file, directory, max_response, state: State::Blank };
         draft.replaced.give(&draft.file, tokens).map_err(|error| draft.ownership_not_copied(&error))?;
-        disk::fill_durably(&draft.file, size).map_err(failed("cannot reserve space in the draft"))?;
+        let proven = stored.usual_length().min(size);
+        disk::make_room_durably(&draft.file, proven, size).map_err(failed("cannot reserve space in the draft"))?;
         let noted = self.lock.write_fingerprint(&Fingerprint::of(stored.refresh_token()));
         noted.map_err(failed("cannot write the lock file"))?;
         // Otherwise a power cut could lose the draft's name, whatever it holds by then.

@@ -38,13 +38,13 @@ pub enum Placed {
 
 /// Reads the token file as it is.
 pub fn read(path: &TokenPath) -> Result<TokenSet, Unread> {
-    let bytes = disk::read_up_to(path.resolved(), MAX_SIZE + 1).map_err(Unread::Unreadable)?;
+    let bytes = path.read(MAX_SIZE + 1).map_err(Unread::Unreadable)?;
     TokenSet::parse(&bytes).map_err(Unread::NotATokenSet)
 }
 
 /// Reads the token file as a login does: it need not hold tokens yet.
 pub fn read_any(path: &TokenPath) -> Result<TokenSet, Unread> {
-    let bytes = disk::read_up_to(path.resolved(), MAX_SIZE + 1).map_err(Unread::Unreadable)?;
+    let bytes = path.read(MAX_SIZE + 1).map_err(Unread::Unreadable)?;
     TokenSet::parse_for_login(&bytes).map_err(Unread::NotATokenSet)
 }
 

@@ -9,11 +9,11 @@ use std::path::Path;
 use crate::os::{self, Directory};
 use crate::token_file::disk;
 
-/// True if the file lies on another device than its directory, or the kernel lists its path among
-/// this process's mounts (the same file system, bound to itself). Without /proc only the first
-/// is seen; the commit copes with either.
-pub fn is_mount_point(path: &Path, tokens: &Metadata, directory: &Directory) -> bool {
-    cfg!(unix) && (!directory.is_on_device_of(tokens) || is_listed(path))
+/// For a system that does not tell: true if the file lies on another device than its directory, or the kernel
+/// lists its path among this process's mounts (the same file system, bound to itself). Without /proc only the
+/// first is seen; the commit copes with either.
+pub fn looks_like_mount(path: &Path, tokens: &Metadata, directory: &Directory) -> io::Result<bool> {
+    Ok(!directory.is_on_device_of(tokens)? || is_listed(path))
 }
 
 /// Fails where the mounted file could not be overwritten by a content of `size` bytes. Its volume is

@@ -1,5 +1,6 @@
 //! Where a token file is, and the names next to it.
 
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -20,16 +21,21 @@ const RESCUE: &str = ".rescue-";
 /// A response without tokens that this program could read.
 const RESPONSE: &str = ".answer-";
 
+/// No file system refuses a name for its length that has no more bytes (eCryptfs has the least).
+const SHORT_NAME: usize = 143;
+
 /// The path of a token file that can be replaced, as given and without links.
 pub struct TokenPath {
     given: String,
     resolved: PathBuf,
+    /// Of the file in bytes, when it was last looked at.
+    length: Cell<usize>,
 }
 
 impl TokenPath {
     /// Resolves symlinks, so that the file is replaced and the links stay.
     pub fn find(given: &Path) -> Result<Self, Failure> {
-        let path = Self { given: given.display().to_string(), resolved: given.to_owned() };
+        let path = Self::unresolved_yet(given);
         if os::is_device(given) {
             return Err(path.not_replaceable("is a device"));
         }
@@ -45,12 +51,24 @@ impl TokenPath {
         if os::has_hard_links(&path.resolved, &metadata) {
             return Err(path.not_replaceable("has other hard links, which a replacement would cut off"));
         }
+        path.length.set(usize::try_from(metadata.len()).unwrap_or(usize::MAX));
         Ok(path)
+    }
+
+    fn unresolved_yet(given: &Path) -> Self {
+        Self { given: given.display().to_string(), resolved: given.to_owned(), length: Cell::default() }
+    }
+
+    /// Reads the file, but not more than `limit` bytes of it.
+    pub fn read(&self, limit: usize) -> io::Result<Vec<u8>> {
+        let content = disk::read_expecting(&self.resolved, limit, self.length.get())?;
+        self.length.set(content.len());
+        Ok(content)
     }
 
     /// The same for a login, which creates the file if there is none.
     pub fn find_for_login(given: &Path) -> Result<Self, Failure> {
-        let path = Self { given: given.display().to_string(), resolved: given.to_owned() };
+        let path = Self::unresolved_yet(given);
         match retrying(|| fs::symlink_metadata(given)) {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 path.in_its_directory(given)
@@ -78,6 +96,9 @@ impl TokenPath {
     /// needs. The longest suffix decides.
     pub fn check_length(&self) -> Result<(), Failure> {
         let longest = self.sibling(&format!("{RESCUE}{}", now()));
+        if longest.as_os_str().len() <= SHORT_NAME {
+            return Ok(());
+        }
         match retrying(|| fs::symlink_metadata(&longest)) {
             Err(error) if error.kind() == io::ErrorKind::InvalidFilename => {
                 let suffix = longest.as_os_str().len() - self.resolved.as_os_str().len();

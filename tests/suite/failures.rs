@@ -487,6 +487,33 @@ fn a_file_system_without_locks_is_told_so() {
     }
 }
 
+/// What is written to the draft before the server hears of the run, in bytes.
+fn written_before_request(injection: Option<Injection>) -> usize {
+    let mut scene = Scene::new("room", Footing::Plain);
+    let words = strace::words(&scene.log(), injection.as_ref());
+    let (outcome, trace) = strace::run(scene.program_under(words), &scene.log());
+    outcome.expect_exit(0);
+    scene.settle();
+    assert_eq!((scene.stored(), scene.litter()), (Some(1), vec![]));
+    let connected = trace.position(|call| call.name == "connect").expect("it connects");
+    let before = trace.calls[..connected].iter().filter(|call| call.name.contains("write") && call.is_on(DRAFT));
+    before.map(Call::result).sum()
+}
+
+#[test]
+fn little_is_written_before_the_request_where_room_can_be_reserved() {
+    if !Need::Strace.is_met() {
+        return;
+    }
+    const KIB: usize = 1 << 10;
+    let written = written_before_request(None);
+    assert!((64 * KIB..=128 * KIB).contains(&written), "{written} bytes");
+    for reason in ["EOPNOTSUPP", "ENOSYS", "EINVAL", "EPERM"] {
+        let written = written_before_request(Some(Injection::fail("fallocate", 1, reason)));
+        assert!(written > KIB * KIB, "{reason}: {written} bytes");
+    }
+}
+
 #[test]
 fn a_mounted_file_on_a_file_system_that_reserves_no_room_is_refreshed() {
     if !Need::Strace.is_met() || !Need::OwnMounts.is_met() {

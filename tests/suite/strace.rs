@@ -113,6 +113,12 @@ impl Call {
         result.and_then(|result| result.trim().parse().ok()).unwrap_or(0)
     }
 
+    /// The last argument, if it is a number.
+    pub fn last_argument(&self) -> usize {
+        let arguments = self.text.rsplit_once(')').map_or("", |(arguments, _)| arguments);
+        arguments.rsplit(", ").next().and_then(|last| last.parse().ok()).unwrap_or(0)
+    }
+
     pub fn has(&self, text: &str) -> bool {
         self.text.contains(text)
     }
