@@ -115,6 +115,9 @@ fn publish(
     renewed: &Renewed,
     console: &Console,
 ) -> Result<Vec<Publication>, Failure> {
+    if publisher.has_no_place() {
+        return Ok(Vec::new());
+    }
     let deadline = renewed.deadline.unwrap_or_else(|| Instant::now() + settings.timeout);
     let token = AccessToken::of(&renewed.stored, renewed.before.as_ref(), SystemTime::now());
     let Some(token) = token else { return Ok(Vec::new()) };

@@ -47,6 +47,9 @@ pub enum Unit {
     Milliseconds,
 }
 
+/// What most members are called: they need not be taken apart.
+const TIMELESS: [&str; 5] = ["access_token", "refresh_token", "token_type", "id_token", "scope"];
+
 /// No name known here is longer.
 const MAX_LENGTH: usize = 48;
 
@@ -57,11 +60,17 @@ pub fn plain(name: &str) -> Option<String> {
     if name.len() > MAX_LENGTH || !name.bytes().all(is_fit) {
         return None;
     }
-    Some(name.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect())
+    let mut plain = String::with_capacity(name.len());
+    let letters = name.bytes().filter(u8::is_ascii_alphanumeric);
+    letters.for_each(|letter| plain.push(letter.to_ascii_lowercase().into()));
+    Some(plain)
 }
 
 /// None if the name says nothing about time.
 pub fn meaning(name: &str) -> Option<Meaning> {
+    if TIMELESS.contains(&name) {
+        return None;
+    }
     let plain = plain(name)?;
     let (before, after) = match split_at_end_word(&plain) {
         Some(parts) => parts,
@@ -82,8 +91,10 @@ fn split_at_end_word(plain: &str) -> Option<(&str, &str)> {
     // The longer of two that begin alike comes first.
     const WORDS: [&str; 9] =
         ["expiration", "expires", "expired", "expiry", "expire", "validuntil", "validtill", "validto", "notafter"];
-    if let Some((before, word, after)) =
-        WORDS.iter().find_map(|word| plain.split_once(word).map(|(before, after)| (before, *word, after)))
+    // Most names have none, and are passed through quickly.
+    let places = plain.bytes().enumerate().filter(|(_, letter)| matches!(letter, b'e' | b'v' | b'n'));
+    let found = places.filter_map(|(at, _)| Some((at, *WORDS.iter().find(|word| plain[at..].starts_with(**word))?)));
+    if let Some((before, word, after)) = found.map(|(at, word)| (&plain[..at], word, &plain[at + word.len()..])).next()
     {
         // `expired` alone is a state, not a time.
         return (word != "expired" || !after.is_empty()).then_some((before, after));

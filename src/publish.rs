@@ -40,6 +40,15 @@ impl Publisher {
         })
     }
 
+    /// Whether nothing is to be published.
+    pub fn has_no_place(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        if self.secret.is_some() {
+            return false;
+        }
+        self.file.is_none()
+    }
+
     /// What a run would do, a line each.
     pub fn plan(&self) -> Vec<String> {
         let mut lines = Vec::new();

@@ -42,15 +42,13 @@ use std::time::{Duration, Instant};
 use ureq::config::Config;
 pub use ureq::http::Method;
 use ureq::http::{self, Uri};
-use ureq::unversioned::transport::{ConnectProxyConnector, Connector, RustlsConnector, SocksConnector};
 
 use crate::journal::Journal;
 use crate::os::signals;
 use crate::secret::Secret;
 
 pub use connector::Deadlines;
-use connector::{Attempt, Observer, Signals, Stage, StageMarker};
-use dial::Dialer;
+use connector::{Attempt, Chain, Signals};
 use failure::{Fault, UsedProxy};
 pub use failure::{Reason, TransportFailure};
 use inflate::inflated;
@@ -193,7 +191,8 @@ impl Client {
             self.journal.step(format_args!("through the proxy {proxy}"));
         }
         let remaining = deadlines.respond_by.saturating_duration_since(Instant::now());
-        let agent = ureq::Agent::with_parts(self.config(remaining), chain(&attempt), LiteralFirst(attempt.clone()));
+        let agent =
+            ureq::Agent::with_parts(self.config(remaining), Chain::new(attempt.clone()), LiteralFirst(attempt.clone()));
         let outcome = match run(&agent, request) {
             Ok(response) => Ok(self.read(response, &attempt)),
             Err(error) => self.read_what_came(error, &attempt),
@@ -277,18 +276,6 @@ impl Client {
             .max_idle_connections(0)
             .build()
     }
-}
-
-/// The links from a proxy or an address to a connection that is watched.
-fn chain(attempt: &Arc<Attempt>) -> impl Connector {
-    let marker = |stage| StageMarker { stage, attempt: attempt.clone() };
-    ().chain(SocksConnector::default())
-        .chain(ConnectProxyConnector::default())
-        .chain(Dialer { respond_by: attempt.deadlines.respond_by, journal: attempt.journal })
-        .chain(marker(Stage::Handshaking))
-        .chain(RustlsConnector::default())
-        .chain(marker(Stage::Established))
-        .chain(Observer(attempt.clone()))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the request carries them to the server")]

@@ -181,7 +181,7 @@ impl Meaning {
         if codes.iter().any(|code| code == "Access Denied") {
             return TryLater;
         }
-        let all_words = words.join(" ").to_lowercase();
+        let all_words = words.join(" ").to_ascii_lowercase();
         let codes: Vec<String> = codes.iter().map(|code| squeezed(code)).collect();
         let is_exception = |(code, part, _): &&(&str, &str, Self)| {
             codes.iter().any(|known| known == code) && (all_words.contains(part) || codes.contains(&squeezed(part)))
@@ -216,7 +216,18 @@ impl Meaning {
 
 /// A text without case and separators: BAD_REFRESH_TOKEN, badRefreshToken and "bad refresh token" are one.
 pub fn squeezed(text: &str) -> String {
-    text.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
+    let mut squeezed = String::with_capacity(text.len());
+    letters(text).for_each(|letter| squeezed.push(letter.into()));
+    squeezed
+}
+
+/// Whether two texts differ in case and separators alone.
+pub fn is_same_squeezed(one: &str, other: &str) -> bool {
+    letters(one).eq(letters(other))
+}
+
+fn letters(text: &str) -> impl Iterator<Item = u8> {
+    text.bytes().filter(u8::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase())
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use super::meaning::squeezed;
+use super::meaning::{is_same_squeezed, squeezed};
 use crate::json::{Object, quote, unquote};
 
 /// Limits on the places that are tried, and on the bytes that are read in all of them, however many braces there are.
@@ -93,6 +93,9 @@ pub fn objects(text: &str) -> impl Iterator<Item = Result<Object, Object>> {
 
 /// Whether a text names a token, in any spelling.
 pub fn names_token(text: &str) -> bool {
+    if text.contains("access_token") {
+        return true;
+    }
     let squeezed = squeezed(text);
     squeezed.contains("accesstoken") || squeezed.contains("refreshtoken")
 }
@@ -100,14 +103,18 @@ pub fn names_token(text: &str) -> bool {
 /// An object whose members of other spellings (`accessToken`, `refresh-token`) have the names of RFC 6749,
 /// unless it has those already; a token that is a number becomes a string, as it must be in a token file.
 fn renamed(object: Object) -> Object {
-    let known = |name: &str| MEMBERS.into_iter().find(|known| squeezed(known) == squeezed(name));
+    let is_number = |value: &str| value.starts_with(|first: char| first.is_ascii_digit());
+    // The usual case.
+    if object.iter().all(|(name, value)| MEMBERS.contains(&&*name) && (name == "expires_in" || !is_number(value))) {
+        return object;
+    }
+    let known = |name: &str| MEMBERS.into_iter().find(|known| is_same_squeezed(known, name));
     let members: Vec<(Cow<'static, str>, String)> = object
         .iter()
         .map(|(name, value)| {
             let known = known(&name).filter(|known| *known == name || object.text(known).is_none());
-            let is_number = value.starts_with(|first: char| first.is_ascii_digit());
             let value = match known {
-                Some("access_token" | "refresh_token") if is_number => quote(value),
+                Some("access_token" | "refresh_token") if is_number(value) => quote(value),
                 _ => value.to_owned(),
             };
             (known.map_or_else(|| Cow::Owned(name.into_owned()), Cow::Borrowed), value)

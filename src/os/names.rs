@@ -113,7 +113,7 @@ mod system {
             _ => {
                 // SAFETY: it returns a string that nobody changes or frees, whatever the code.
                 let words = unsafe { CStr::from_ptr(libc::gai_strerror(code)) };
-                Unresolved::Other(words.to_string_lossy().to_lowercase())
+                Unresolved::Other(words.to_string_lossy().to_ascii_lowercase())
             }
         }
     }

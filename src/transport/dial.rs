@@ -13,9 +13,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use ureq::Timeout;
-use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
-};
+use ureq::unversioned::transport::{Buffers, ConnectionDetails, LazyBuffers, NextTimeout, Transport};
 
 use crate::journal::Journal;
 use crate::terminal::reason;
@@ -25,29 +23,20 @@ const TLS_RECORD: usize = (16 << 10) + 256 + 5;
 
 const FIRST_TURN: Duration = Duration::from_millis(500);
 
-/// The link of the chain that connects, unless a proxy's link has done so.
-#[derive(Debug)]
-pub struct Dialer {
-    pub respond_by: Instant,
-    pub journal: Journal,
+/// Connects to a host, or to its proxy.
+pub fn dial(details: &ConnectionDetails, respond_by: Instant, journal: Journal) -> Result<Socket, ureq::Error> {
+    let by = Instant::now() + left(respond_by, details.timeout)?;
+    let stream = Dialer { journal }.dial(details.addrs.to_vec(), by)?;
+    stream.set_nodelay(true)?;
+    // Below TLS the buffer holds records, else a whole head.
+    let input_size = if details.needs_tls() { TLS_RECORD } else { details.config.input_buffer_size() };
+    let buffers = LazyBuffers::new(input_size, details.config.output_buffer_size());
+    let (writes, reads) = Default::default();
+    Ok(Socket { stream, buffers, deadline: respond_by, writes, reads })
 }
 
-impl<In: Transport> Connector<In> for Dialer {
-    type Out = Either<In, Socket>;
-
-    fn connect(&self, details: &ConnectionDetails, chained: Option<In>) -> Result<Option<Self::Out>, ureq::Error> {
-        if let Some(connected) = chained {
-            return Ok(Some(Either::A(connected)));
-        }
-        let by = Instant::now() + left(self.respond_by, details.timeout)?;
-        let stream = self.dial(details.addrs.to_vec(), by)?;
-        stream.set_nodelay(true)?;
-        // Below TLS the buffer holds records, else a whole head.
-        let input_size = if details.needs_tls() { TLS_RECORD } else { details.config.input_buffer_size() };
-        let buffers = LazyBuffers::new(input_size, details.config.output_buffer_size());
-        let (writes, reads) = Default::default();
-        Ok(Some(Either::B(Socket { stream, buffers, deadline: self.respond_by, writes, reads })))
-    }
+struct Dialer {
+    journal: Journal,
 }
 
 impl Dialer {

@@ -16,8 +16,7 @@ mod name_servers;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -137,30 +136,59 @@ struct LookUp {
 /// What came back, and to a question of which wave.
 type Findings = (usize, Result<Vec<SocketAddr>, Unresolved>);
 
+/// From the threads that ask to the one that waits; std's channels cost 6 KB more.
+#[derive(Default)]
+struct Inbox {
+    findings: Mutex<Vec<Findings>>,
+    is_filled: Condvar,
+}
+
+impl Inbox {
+    fn put(&self, findings: Findings) {
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner).push(findings);
+        self.is_filled.notify_one();
+    }
+
+    /// None if nothing comes by then.
+    fn take(&self, until: Instant) -> Option<Findings> {
+        let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if !findings.is_empty() {
+                return Some(findings.remove(0));
+            }
+            if left.is_zero() {
+                return None;
+            }
+            (findings, _) = self.is_filled.wait_timeout(findings, left).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
 impl LookUp {
     fn addresses(&self) -> Result<Vec<SocketAddr>, LookUpFault> {
         let patience = PATIENCE.min(self.left() / 4);
         let mut fault = LookUpFault { host: self.host.clone(), why: None, asked: Vec::new() };
         let mut pending = [0; WAVES_HERE.len()];
         let mut worst = Unresolved::NoSuchName;
-        let (sender, receiver) = mpsc::channel();
+        let inbox = Arc::new(Inbox::default());
         for (wave, questions) in WAVES_HERE.iter().enumerate() {
             for &question in *questions {
                 fault.asked.push(self.kind(question));
-                self.ask(question, wave, &sender);
+                self.ask(question, wave, &inbox);
                 pending[wave] += 1;
             }
             let is_last = wave + 1 == WAVES_HERE.len();
             let until = if is_last { self.until } else { self.until.min(Instant::now() + patience) };
             while pending[wave] > 0 || is_last && pending.iter().any(|&count| count > 0) {
-                match receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                    Ok((_, Ok(addresses))) => return Ok(addresses),
-                    Ok((wave, Err(why))) => {
+                match inbox.take(until) {
+                    Some((_, Ok(addresses))) => return Ok(addresses),
+                    Some((wave, Err(why))) => {
                         pending[wave] -= 1;
                         worst = worst.max(why);
                     }
-                    Err(RecvTimeoutError::Timeout) if !is_last => break,
-                    Err(_) => return Err(fault),
+                    None if !is_last => break,
+                    None => return Err(fault),
                 }
             }
         }
@@ -170,17 +198,16 @@ impl LookUp {
 
     /// Asks in a thread of its own. One that hangs ends with the process. A file does not hang, and is read
     /// also where no thread is to be had.
-    fn ask(&self, question: Question, wave: usize, sender: &Sender<Findings>) {
+    fn ask(&self, question: Question, wave: usize, inbox: &Arc<Inbox>) {
         self.journal.step(format_args!("looking up {}: {}", self.host, self.kind(question)));
-        let (look_up, from_thread) = (self.clone(), sender.clone());
+        let (look_up, shared) = (self.clone(), inbox.clone());
         let ask = move || {
             let findings = look_up.find(question);
             if let Err(why) = &findings {
                 let (host, kind) = (&look_up.host, look_up.kind(question));
                 look_up.journal.step(format_args!("looked up {host}: {kind}: {why}"));
             }
-            // By now another question may have been successful.
-            let _ = from_thread.send((wave, findings));
+            shared.put((wave, findings));
         };
         if question == HostsFile {
             return ask();
@@ -192,7 +219,7 @@ impl LookUp {
         });
         if let Err(why) = thread {
             let why = Unresolved::Other(format!("cannot start a thread: {}", reason(&why)));
-            let _ = sender.send((wave, Err(why)));
+            inbox.put((wave, Err(why)));
         }
     }
 
