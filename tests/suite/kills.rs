@@ -227,7 +227,8 @@ fn killed_at_any_call_a_run_whose_disk_failed_loses_nothing_that_was_written() {
         let tally = sweep(&format!("a run whose {name} fails"), Some(&fault), stage);
         assert!(tally.calls(Ending::Recovered).iter().any(|call| call.ends_with(AGAIN)));
         assert!(tally.count(Ending::Recovered) > 5);
-        assert!(tally.count(Ending::Lost) < 10);
+        // The window has a second file in it, for which musl makes more calls.
+        assert!(tally.count(Ending::Lost) < 15);
     }
 }
 
