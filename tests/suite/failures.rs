@@ -383,7 +383,7 @@ fn a_call_that_a_signal_interrupts_is_made_again() {
     let names = made(plain(), &[ON_FILES.as_slice(), &ON_SOCKETS].concat());
     let tally = sweep(&plain, &names, &["EINTR"], Injection::fail, unnoticed);
     tally.print("each call, interrupted");
-    assert!(tally.count(Wanted::Refreshed) > 80);
+    assert!(tally.count(Wanted::Refreshed) > 60);
 }
 
 #[test]
