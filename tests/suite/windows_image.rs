@@ -41,7 +41,7 @@ const IN_WINDOWS_7: [(&str, &str); 7] = [
          SetUnhandledExceptionFilter SetWaitableTimer Sleep SleepConditionVariableSRW SwitchToThread \
          SystemTimeToFileTime SystemTimeToTzSpecificLocalTime TlsAlloc TlsFree TlsGetValue TlsSetValue \
          TryAcquireSRWLockExclusive UnlockFile VirtualProtect VirtualQuery WaitForSingleObject WaitForSingleObjectEx \
-         WakeAllConditionVariable WideCharToMultiByte WriteConsoleW __C_specific_handler lstrlenW",
+         WakeAllConditionVariable WakeConditionVariable WideCharToMultiByte WriteConsoleW __C_specific_handler lstrlenW",
     ),
     (
         "msvcrt.dll",
