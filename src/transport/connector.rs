@@ -188,7 +188,7 @@ impl fmt::Debug for Attempt {
 }
 
 /// From a proxy or an address to a connection that is watched, link by link. ureq's own chain makes a type of each
-/// link's outcome; one type for all costs 20 KB less.
+/// link's outcome; one type for all is smaller.
 #[derive(Debug)]
 pub struct Chain {
     attempt: Arc<Attempt>,

@@ -136,7 +136,7 @@ struct LookUp {
 /// What came back, and to a question of which wave.
 type Findings = (usize, Result<Vec<SocketAddr>, Unresolved>);
 
-/// From the threads that ask to the one that waits; std's channels cost 6 KB more.
+/// From the threads that ask to the one that waits; std's channels are larger.
 #[derive(Default)]
 struct Inbox {
     findings: Mutex<Vec<Findings>>,
