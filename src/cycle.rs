@@ -18,11 +18,11 @@ use crate::exchange::Unsuccessful;
 use crate::failure::Failure;
 use crate::oauth::{Grant, TokenRequest};
 use crate::publish::{AccessToken, Publisher};
-use crate::renewal::{MAX_RESPONSE, NotRenewed, Renewal};
+use crate::renewal::{MAX_RESPONSE, NotRenewed, Renewal, client_for};
 use crate::report::{Outcome, Publication, Report};
 use crate::token_file::{LockedTokenFile, TokenFile};
 use crate::token_set::TokenSet;
-use crate::transport::{Client, Network, ProxyServer};
+use crate::transport::Network;
 
 /// What the token file holds at the end, and how it got there.
 struct Renewed {
@@ -82,13 +82,7 @@ fn renew(
     let draft = locked.draft(&stored, MAX_RESPONSE)?;
     journal.step(format_args!("the draft is in place"));
     let mut request = token_request(settings, &stored);
-    network
-        .proxy
-        .as_ref()
-        .and_then(ProxyServer::password)
-        .into_iter()
-        .for_each(|password| request.add_to_mask(password));
-    let mut client = Client::new(network, journal);
+    let mut client = client_for(&mut request, network, journal);
     let deadline = Instant::now() + settings.timeout;
     let renewal = Renewal { settings, request: &request, replay: settings.replay, deadline, draft, stored: &stored };
     let (response, now) = match renewal.run(&mut client, console) {

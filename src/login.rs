@@ -28,12 +28,12 @@ use crate::exchange::Replay;
 use crate::failure::{Exit, Failure};
 use crate::journal::Journal;
 use crate::oauth::{AuthorizationRequest, Grant, Mask, Proof, RANDOM_LENGTH, RandomBytes, TokenRequest, read_code};
-use crate::renewal::{MAX_RESPONSE, NotRenewed, Renewal};
+use crate::renewal::{MAX_RESPONSE, NotRenewed, Renewal, client_for};
 use crate::report::{Outcome, Report};
 use crate::secret::Secret;
 use crate::token_file::{LockedTokenFile, TokenFile};
 use crate::token_set::TokenSet;
-use crate::transport::{Client, Deadlines, Method, Network, ProxyServer, Request, TransportFailure};
+use crate::transport::{Client, Deadlines, Method, Network, Request, TransportFailure};
 
 /// Logs in, and stores the tokens.
 pub fn run(settings: &LoginSettings, network: Network, console: &Console) -> Result<Report, Failure> {
@@ -90,13 +90,7 @@ impl Login<'_> {
         let redirect_uri = self.settings.redirect_uri.as_str();
         let grant = Grant::authorization_code(code, redirect_uri, &proof.verifier);
         let mut request = TokenRequest::new(&self.common.client, grant, &self.common.parameters);
-        network
-            .proxy
-            .as_ref()
-            .and_then(ProxyServer::password)
-            .into_iter()
-            .for_each(|password| request.add_to_mask(password));
-        let mut client = Client::new(network, self.journal);
+        let mut client = client_for(&mut request, network, self.journal);
         let renewal = Renewal {
             settings: self.common,
             request: &request,

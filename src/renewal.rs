@@ -10,13 +10,22 @@ use crate::config::Settings;
 use crate::console::Console;
 use crate::exchange::{Exchange, Refreshed, Replay, Unsuccessful};
 use crate::failure::Failure;
+use crate::journal::Journal;
 use crate::oauth::{TokenRequest, TokenResponse};
 use crate::token_file::Draft;
 use crate::token_set::TokenSet;
-use crate::transport::{Client, MAX_BODY};
+use crate::transport::{Client, MAX_BODY, Network, ProxyServer};
 
 /// The largest response that a draft needs room for.
 pub const MAX_RESPONSE: usize = MAX_BODY;
+
+/// The client for one request, which masks the password of the network's proxy as well.
+pub fn client_for(request: &mut TokenRequest, network: Network, journal: Journal) -> Client {
+    if let Some(password) = network.proxy.as_ref().and_then(ProxyServer::password) {
+        request.add_to_mask(password);
+    }
+    Client::new(network, journal)
+}
 
 /// A request, and where its tokens are to be stored.
 pub struct Renewal<'a> {
