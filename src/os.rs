@@ -5,6 +5,7 @@
 //! stands in for it. `local_time` tells this machine's time zone, `names` the addresses of a host, `random`
 //! whether there are random numbers.
 
+mod attributes;
 pub mod local_time;
 pub mod names;
 pub mod random;
@@ -34,14 +35,6 @@ pub use retry::retrying;
 pub use unix::*;
 #[cfg(windows)]
 pub use windows::*;
-
-/// What stands in the way of a rename over a file, and no mode tells.
-pub struct Attributes {
-    /// It can't be replaced.
-    pub is_immutable: bool,
-    /// It is mounted by itself. None if the system does not tell.
-    pub is_mount: Option<bool>,
-}
 
 /// What the process needs of its system before anything else.
 pub fn prepare_process() {

@@ -9,6 +9,6 @@ pub fn reserve(_: &File, _: usize) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-pub fn attributes(_: &std::path::Path, _: &std::fs::Metadata) -> io::Result<super::Attributes> {
-    Ok(super::Attributes { is_immutable: false, is_mount: None })
+pub fn attributes(_: &std::path::Path, _: &std::fs::Metadata) -> io::Result<super::attributes::Attributes> {
+    Ok(super::attributes::Attributes { is_immutable: false, is_mount: None })
 }

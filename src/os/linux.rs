@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use super::Attributes;
+use super::attributes::Attributes;
 use super::retry::retrying;
 
 /// Whether the file is immutable or append-only: modes say who may write into a file, not whether a rename

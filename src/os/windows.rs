@@ -17,7 +17,7 @@ use windows_sys::Win32::Security as security;
 use windows_sys::Win32::Storage::FileSystem as file_system;
 use windows_sys::Win32::System::Threading as threading;
 
-use super::Attributes;
+use super::attributes::Attributes;
 
 /// The attributes that a draft is made with.
 const KEPT_ATTRIBUTES: u32 = file_system::FILE_ATTRIBUTE_HIDDEN
