@@ -60,8 +60,8 @@ pub use tls::{Identity, IdentityFault, Roots};
 /// The largest body that is read, in bytes.
 pub const MAX_BODY: usize = 1 << 20;
 
-/// The largest head of a response that ureq reads, in bytes: it must fit into its buffer.
-const MAX_HEAD: usize = 64 << 10;
+/// The largest head of a response that ureq reads, in bytes: it must fit into its buffer. `loose` reads larger ones.
+const MAX_HEAD: usize = 16 << 10;
 
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
