@@ -30,10 +30,52 @@ pub fn read_expecting(mut from: impl Read, limit: usize, length: usize) -> io::R
     Ok(bytes)
 }
 
+/// Whether just these bytes are read, without room for a copy of them.
+pub fn reads_same(mut from: impl Read, mut expected: &[u8]) -> io::Result<bool> {
+    let mut part = [0; 8 << 10];
+    loop {
+        match from.read(&mut part) {
+            Ok(amount) => match expected.strip_prefix(&part[..amount]) {
+                Some(rest) if amount == part.len() => expected = rest,
+                Some(rest) if amount == 0 || rest.is_empty() => return Ok(rest.is_empty()),
+                Some(rest) => expected = rest,
+                None => return Ok(false),
+            },
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// Reads to the end; more than `limit` bytes are an error.
 pub fn read_at_most(from: impl Read, limit: usize) -> io::Result<Vec<u8>> {
     match read_up_to(from, limit + 1)? {
         bytes if bytes.len() > limit => Err(io::Error::other("larger than any such file")),
         bytes => Ok(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_the_same_bytes_from_others() {
+        let long = [b'x'; 20_000];
+        let full_part = [b'x'; 8 << 10];
+        for (read, expected, is_same) in [
+            (&b""[..], &b""[..], true),
+            (b"abc", b"abc", true),
+            (b"abd", b"abc", false),
+            (b"ab", b"abc", false),
+            (b"abcd", b"abc", false),
+            (&long, &long, true),
+            (&long[1..], &long, false),
+            (&long, &long[1..], false),
+            (&full_part, &full_part, true),
+            (&long[..(8 << 10) + 1], &full_part, false),
+        ] {
+            assert_eq!(reads_same(read, expected).unwrap(), is_same, "{} and {} bytes", read.len(), expected.len());
+        }
     }
 }

@@ -72,7 +72,7 @@ fn renew(
         seen.take_if(|_| recovery.has_replaced_tokens());
         console.warn(recovery);
     })?;
-    let stored = locked.read()?;
+    let (stored, seen) = locked.read_after(seen)?;
     if let Some(outcome) = without_request(settings, seen, &stored) {
         return Ok(Renewed { outcome, stored, before: None, deadline: None });
     }
@@ -144,7 +144,7 @@ fn dry_run(
     let has_drafts = plan.has_drafts();
     let (stored, seen) = match plan.promoted() {
         Some(promoted) => (promoted, None),
-        None => (locked.read()?, seen),
+        None => locked.read_after(seen)?,
     };
     if let Some(outcome) = without_request(settings, seen, &stored) {
         return Ok((outcome, stored));

@@ -8,14 +8,15 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fmt;
+use std::io::{self, Read};
 use std::ops::Range;
 use std::rc::Rc;
 
 use serde_core::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::bounded;
 use crate::text::Fault;
 
 /// One JSON object. It may hold tokens: no `Debug`, no `Display`.
@@ -24,23 +25,51 @@ pub struct Object {
     /// What was read: a document has it once, however many objects were made of it.
     text: Rc<str>,
     members: Vec<Member>,
+    /// Whether these are the members of the text, as they stand there.
+    is_unchanged: bool,
 }
 
 #[derive(Clone)]
 struct Member {
     name: JsonText,
+    /// Whether the name has no escape, and so is what stands between its quotes.
+    is_plain: bool,
     value: JsonText,
 }
 
-/// JSON text: a range of the text that was read, or new.
-#[derive(Clone)]
-enum JsonText {
-    Read(Range<usize>),
-    New(String),
+impl Member {
+    fn new(name: JsonText, value: JsonText, text: &str) -> Self {
+        Self { is_plain: !name.of(text).contains('\\'), name, value }
+    }
 }
 
-/// From each name to the place of its member: one is found among 100,000 at once.
-type IndexByName<'name> = HashMap<Cow<'name, str>, usize>;
+/// JSON text: a range of the text that was read, or new. Small, since a large file has many.
+#[derive(Clone)]
+enum JsonText {
+    Read(Range<u32>),
+    New(Box<str>),
+}
+
+impl JsonText {
+    /// `text` is what was read.
+    fn of<'a>(&'a self, text: &'a str) -> &'a str {
+        match self {
+            Self::Read(range) => &text[range.start as usize..range.end as usize],
+            Self::New(new) => new,
+        }
+    }
+
+    /// Where it was read, in bytes.
+    fn start(&self) -> Option<usize> {
+        match self {
+            Self::Read(range) => Some(range.start as usize),
+            Self::New(_) => None,
+        }
+    }
+}
+
+/// The place of each name, in a list of members or of changes: one is found among 100,000 at once.
+type Places<'name> = HashMap<Cow<'name, str>, usize>;
 
 /// How a document is laid out, so that it can be written in its own style.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,21 +83,25 @@ pub struct Layout {
 impl Object {
     /// Reads a whole text: one object, no member twice, nothing after it.
     pub fn parse(text: &Rc<str>) -> Result<Self, Fault> {
-        let (pairs, end) = read_members(text)?;
-        let range = |raw: &RawValue| {
-            let start = raw.get().as_ptr().addr() - text.as_ptr().addr();
-            start..start + raw.get().len()
-        };
-        let mut places = IndexByName::new();
-        let mut members = Vec::with_capacity(pairs.len());
-        for (name, value) in pairs {
-            if places.insert(name_of(name.get()), members.len()).is_some() {
-                return Err(Fault::at("a member occurs twice", text, range(name).start));
-            }
-            members.push(Member { name: JsonText::Read(range(name)), value: JsonText::Read(range(value)) });
+        if text.len() > u32::MAX as usize {
+            return Err(Fault::at("larger than 4 GiB", text, usize::MAX));
         }
+        let (pairs, end) = read_members(text)?;
+        let read = |raw: &RawValue| {
+            let start = (raw.get().as_ptr().addr() - text.as_ptr().addr()) as u32;
+            JsonText::Read(start..start + raw.get().len() as u32)
+        };
+        let members = pairs.into_iter().map(|(name, value)| Member::new(read(name), read(value), text)).collect();
+        let object = Self { text: text.clone(), members, is_unchanged: true };
+        let mut places = Places::new();
+        for (place, member) in object.members.iter().enumerate() {
+            if places.insert(object.name(member), place).is_some() {
+                return Err(Fault::at("a member occurs twice", text, member.name.start().unwrap_or(0)));
+            }
+        }
+        drop(places);
         match text[end..].find(|c| !is_blank(c)) {
-            None => Ok(Self { text: text.clone(), members }),
+            None => Ok(object),
             Some(at) => Err(Fault::at("text after the JSON object", text, end + at)),
         }
     }
@@ -90,25 +123,37 @@ impl Object {
     /// This object with these members, each in its place, or at the end where there is none of its
     /// name. A value is JSON; of two for one name the last counts.
     pub fn with<'name>(&'name self, changes: impl Iterator<Item = (Cow<'name, str>, String)>) -> Self {
-        let mut places: IndexByName<'_> = self.iter().map(|(name, _)| name).zip(0..).collect();
-        let mut members = self.members.clone();
+        let mut places = Places::new();
+        let mut last = Vec::new();
         for (name, value) in changes {
-            match places.entry(name) {
-                Entry::Occupied(place) => members[*place.get()].value = JsonText::New(value),
-                Entry::Vacant(place) => {
-                    members.push(Member { name: JsonText::New(quote(place.key())), value: JsonText::New(value) });
-                    place.insert(members.len() - 1);
-                }
+            let place = *places.entry(name.clone()).or_insert(last.len());
+            if place == last.len() {
+                last.push((name, Some(value)));
+            } else {
+                last[place].1 = Some(value);
             }
         }
-        Self { text: self.text.clone(), members }
+        let mut members = self.members.clone();
+        for (member, own) in members.iter_mut().zip(&self.members) {
+            if let Some(value) = places.get(&self.name(own)).and_then(|&place| last[place].1.take()) {
+                member.value = JsonText::New(value.into());
+            }
+        }
+        members.extend(last.into_iter().filter_map(|(name, value)| {
+            Some(Member::new(JsonText::New(quote(&name).into()), JsonText::New(value?.into()), &self.text))
+        }));
+        Self { text: self.text.clone(), members, is_unchanged: false }
     }
 
-    /// The members with these names.
-    pub fn only(&self, is_kept: impl Fn(&str) -> bool) -> Self {
-        let names = self.iter().map(|(name, _)| is_kept(&name));
-        let kept = self.members.iter().zip(names).filter(|(_, is_kept)| *is_kept);
-        Self { text: self.text.clone(), members: kept.map(|(member, _)| member.clone()).collect() }
+    pub fn count(&self) -> usize {
+        self.members.len()
+    }
+
+    /// The first members, so many of them, and those of the others that have these names.
+    pub fn first_and(&self, count: usize, names: &[&str]) -> Self {
+        let kept = |(place, member): &(usize, &Member)| *place < count || names.contains(&&*self.name(member));
+        let members = self.members.iter().enumerate().filter(kept).map(|(_, member)| member.clone()).collect();
+        Self { text: self.text.clone(), members, is_unchanged: false }
     }
 
     /// The exact text of a member's value.
@@ -123,23 +168,30 @@ impl Object {
 
     /// Where a member's value stood in the text that was read, in bytes.
     pub fn offset(&self, name: &str) -> Option<usize> {
-        let member = self.members.iter().find(|member| name_of(self.read(&member.name)) == name)?;
-        match &member.value {
-            JsonText::Read(range) => Some(range.start),
-            JsonText::New(_) => None,
-        }
+        self.members.iter().find(|member| self.name(member) == name)?.value.start()
+    }
+
+    /// Whether this is what is read there, because the text is the same.
+    pub fn is_read_from(&self, text: impl Read) -> io::Result<bool> {
+        Ok(self.is_unchanged && bounded::reads_same(text, self.text.as_bytes())?)
     }
 
     /// Every member as name and exact value text, in order.
     pub fn iter(&self) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
-        self.members.iter().map(|member| (name_of(self.read(&member.name)), self.read(&member.value)))
+        self.members.iter().map(|member| (self.name(member), self.read(&member.value)))
+    }
+
+    fn name<'a>(&'a self, member: &'a Member) -> Cow<'a, str> {
+        let name = self.read(&member.name);
+        if member.is_plain {
+            return name[1..name.len() - 1].into();
+        }
+        // Unchanged if it is not a Unicode string (`"\ud800"`).
+        unquote(name).map_or(name.into(), Cow::Owned)
     }
 
     fn read<'a>(&'a self, piece: &'a JsonText) -> &'a str {
-        match piece {
-            JsonText::Read(range) => &self.text[range.clone()],
-            JsonText::New(text) => text,
-        }
+        piece.of(&self.text)
     }
 
     /// The length of the most compact document, in bytes.
@@ -160,7 +212,8 @@ impl Object {
     /// The object as a document: a member a line, with a final newline.
     pub fn write(&self, layout: &Layout) -> String {
         let Layout { indentation, newline, colon } = layout;
-        let mut text = String::from("{");
+        let mut text = String::with_capacity(self.length(layout));
+        text.push('{');
         let mut separator = "";
         for member in &self.members {
             let (name, value) = (self.read(&member.name), self.read(&member.value));
@@ -239,14 +292,6 @@ pub fn whole_number(text: &str) -> Option<i64> {
     Some(if mantissa.starts_with('-') { -number } else { number })
 }
 
-/// A member's name; unchanged if that is not a Unicode string (`"\ud800"`).
-fn name_of(text: &str) -> Cow<'_, str> {
-    match without_quotes(text) {
-        Some(plain) if !plain.contains('\\') => plain.into(),
-        _ => unquote(text).map_or(text.into(), Cow::Owned),
-    }
-}
-
 /// JSON's whitespace (RFC 8259, section 2).
 fn is_blank(character: char) -> bool {
     matches!(character, ' ' | '\t' | '\n' | '\r')
@@ -321,6 +366,38 @@ mod tests {
         assert_eq!(object.write(&Layout::of(text)), text);
         assert_eq!(object.text("ab"), Some("1e400"));
         assert_eq!(object.string("s"), None);
+    }
+
+    #[test]
+    fn a_member_may_occur_once() {
+        for (text, wanted) in [
+            (r#"{"a": 1, "b": 2, "a": 3}"#, Some("a member occurs twice (line 1, column 18)")),
+            (r#"{"a": 1, "\u0061": 3, "a": 4}"#, Some("a member occurs twice (line 1, column 10)")),
+            (r#"{"a": 1, "A": 2, "\ud800": 3}"#, None),
+        ] {
+            let fault = Object::parse(&text.into()).err().map(|fault| fault.to_string());
+            assert_eq!(fault.as_deref(), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn changes_take_the_place_of_their_name() {
+        let stored = Object::parse(&r#"{"a":1,"\u0062":2,"c":3}"#.into()).ok().unwrap();
+        let changes = [("b", "4"), ("new", "5"), ("c", "6"), ("other", "7"), ("new", "8")];
+        let changed = stored.with(changes.into_iter().map(|(name, value)| (name.into(), value.to_owned())));
+        assert_eq!(changed.write(&Layout::COMPACT), r#"{"a":1,"\u0062":4,"c":6,"new":8,"other":7}"#);
+        assert_eq!(changed.first_and(2, &["other"]).write(&Layout::COMPACT), r#"{"a":1,"\u0062":4,"other":7}"#);
+        assert_eq!(changed.length(&Layout::of("")), changed.write(&Layout::of("")).len());
+    }
+
+    #[test]
+    fn only_what_was_read_is_read_from_its_text() {
+        let text = r#"{"a":1}"#;
+        let read = Object::parse(&text.into()).ok().unwrap();
+        assert!(read.is_read_from(text.as_bytes()).unwrap());
+        assert!(!read.is_read_from(&b"{\"a\":2}"[..]).unwrap());
+        let changed = read.with([("a".into(), "2".to_owned())].into_iter());
+        assert!(!changed.is_read_from(text.as_bytes()).unwrap());
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod expiry;
 mod spelling;
 mod timestamp;
 
-use std::collections::HashSet;
+use std::io::{self, Read};
 use std::time::SystemTime;
 
 use crate::json::{Layout, Object, unquote};
@@ -143,9 +143,9 @@ impl TokenSet {
         if merged.members.compact_length() <= MAX_SIZE - RESERVE {
             return merged;
         }
-        let own: HashSet<_> = self.members.iter().map(|(name, _)| name).collect();
-        let members = merged.members.only(|name| own.contains(name) || ESSENTIAL.contains(&name));
-        let has_left_members_out = members.iter().count() < merged.members.iter().count();
+        // What the response adds stands at the end.
+        let members = merged.members.first_and(self.members.count(), &ESSENTIAL);
+        let has_left_members_out = members.count() < merged.members.count();
         Self { has_left_members_out, ..Self::new(members, self.layout.clone()) }
     }
 
@@ -200,6 +200,11 @@ impl TokenSet {
         let is_usual = self.members.compact_length() < USUAL_SIZE;
         let is_pretty = !is_usual && pretty.len() <= room.min(MAX_SIZE);
         Secret::new(if is_pretty { pretty } else { self.members.write(&Layout::COMPACT) + "\n" })
+    }
+
+    /// Whether this is what is read there. False also where only reading all of it could tell.
+    pub fn is_read_from(&self, token_file: impl Read) -> io::Result<bool> {
+        self.members.is_read_from(token_file)
     }
 
     /// Whether both are the same document, member for member.

@@ -15,7 +15,7 @@ use crate::terminal::reason;
 use crate::token_file::disk;
 use crate::token_file::leftover::Leftover;
 use crate::token_file::lock::Fingerprint;
-use crate::token_file::locked::{LockedTokenFile, Placed, Unread, not_prepared, read_any};
+use crate::token_file::locked::{LockedTokenFile, Placed, Unread, not_prepared, read_any_if_changed};
 use crate::token_file::mount;
 use crate::token_file::protection::Protection;
 use crate::token_set::TokenSet;
@@ -138,11 +138,11 @@ impl Draft<'_> {
             self.take_second()?;
         }
         // Nobody who uses the lock wrote meanwhile; an editor or a human may have.
-        match read_any(&self.locked.path) {
-            Ok(now) if !now.refresh_token().is_same(sent.refresh_token()) => {
+        match read_any_if_changed(&self.locked.path, sent) {
+            Ok(Some(now)) if !now.refresh_token().is_same(sent.refresh_token()) => {
                 return Err(self.set_aside());
             }
-            Ok(now) if !now.is_same_document(sent) => {
+            Ok(Some(now)) if !now.is_same_document(sent) => {
                 new = refreshed(&now);
                 content = new.document(now.max_length(self.max_response));
                 self.write_second(&content).map_err(|error| self.not_saved("cannot write the draft again", &error))?;

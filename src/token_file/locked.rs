@@ -38,14 +38,25 @@ pub enum Placed {
 
 /// Reads the token file as it is.
 pub fn read(path: &TokenPath) -> Result<TokenSet, Unread> {
-    let bytes = path.read(MAX_SIZE + 1).map_err(Unread::Unreadable)?;
-    TokenSet::parse(&bytes).map_err(Unread::NotATokenSet)
+    read_by(TokenSet::parse, path)
 }
 
 /// Reads the token file as a login does: it need not hold tokens yet.
 pub fn read_any(path: &TokenPath) -> Result<TokenSet, Unread> {
+    read_by(TokenSet::parse_for_login, path)
+}
+
+/// The same again, after `before` was read from it; None if it still says that.
+pub fn read_any_if_changed(path: &TokenPath, before: &TokenSet) -> Result<Option<TokenSet>, Unread> {
+    match path.still_holds(before).map_err(Unread::Unreadable)? {
+        true => Ok(None),
+        false => read_any(path).map(Some),
+    }
+}
+
+fn read_by(parse: fn(&[u8]) -> Result<TokenSet, Fault>, path: &TokenPath) -> Result<TokenSet, Unread> {
     let bytes = path.read(MAX_SIZE + 1).map_err(Unread::Unreadable)?;
-    TokenSet::parse_for_login(&bytes).map_err(Unread::NotATokenSet)
+    parse(&bytes).map_err(Unread::NotATokenSet)
 }
 
 impl Unread {
@@ -81,9 +92,18 @@ fn hint_of(fault: &Fault) -> Option<&'static str> {
 }
 
 impl LockedTokenFile {
-    /// The decisive read: under the lock.
+    /// Reads the token file under the lock.
     pub fn read(&self) -> Result<TokenSet, Failure> {
         read(&self.path).map_err(|unread| unread.failure(&self.path))
+    }
+
+    /// The decisive read. What was seen before the lock comes back as well, unless it is still there.
+    pub fn read_after(&self, seen: Option<TokenSet>) -> Result<(TokenSet, Option<TokenSet>), Failure> {
+        let is_same = seen.as_ref().map_or(Ok(false), |seen| self.path.still_holds(seen));
+        match (seen, is_same.map_err(|error| self.path.unreadable(&error))?) {
+            (Some(seen), true) => Ok((seen, None)),
+            (seen, _) => Ok((self.read()?, seen)),
+        }
     }
 
     /// The same for a login.

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,6 +12,7 @@ use crate::os::{self, retrying};
 use crate::terminal::reason;
 use crate::token_file::disk;
 use crate::token_file::leftover::Leftover;
+use crate::token_set::TokenSet;
 
 const LOCK: &str = ".lock";
 const DRAFT: &str = ".new";
@@ -64,6 +65,11 @@ impl TokenPath {
         let content = disk::read_expecting(&self.resolved, limit, self.length.get())?;
         self.length.set(content.len());
         Ok(content)
+    }
+
+    /// Whether the file still says what this was read from.
+    pub fn still_holds(&self, tokens: &TokenSet) -> io::Result<bool> {
+        retrying(|| tokens.is_read_from(File::open(&self.resolved)?))
     }
 
     /// The same for a login, which creates the file if there is none.
