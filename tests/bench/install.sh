@@ -85,4 +85,5 @@ once chilkat peers/chilkat.txt -- python chilkat
 once openid-client peers/package.json peers/package-lock.json peers/openid-client.mjs -- node
 once floor floor/main.rs floor/Cargo.toml floor/Cargo.lock -- floor
 once oauth2-peer oauth2-peer/main.rs oauth2-peer/Cargo.toml oauth2-peer/Cargo.lock -- rust oauth2-peer
+once slow-disk slow-disk/main.rs slow-disk/Cargo.toml slow-disk/Cargo.lock -- rust slow-disk
 once ortie peers/ortie.version -- ortie

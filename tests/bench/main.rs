@@ -2,8 +2,8 @@
 //! use today, on one machine in one go. It prints Markdown: RESULTS.md in this directory is its output.
 //!
 //! `ledger` is the server, and says whether a run did its work; `peers` are the programs, `measure` what
-//! a run costs, `weight` what a peer takes on the disk; `scale` and `network` vary the cycle; `controls`
-//! shows first that all this would notice a cheat. The server runs in this process, whose time is
+//! a run costs, `weight` what a peer takes on the disk; `scale`, `network` and `slow_disk` vary the cycle;
+//! `controls` shows first that all this would notice a cheat. The server runs in this process, whose time is
 //! nobody's figure. A peer whose run fails has no figures but a line that says why.
 //!
 //! Times are compared in pairs: each run of a peer is followed by one of curl + jq, and the ratio is the
@@ -23,6 +23,7 @@ mod measure;
 mod network;
 mod peers;
 mod scale;
+mod slow_disk;
 mod table;
 #[path = "../token_server/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the rest is for the suite")]
@@ -32,6 +33,7 @@ mod weight;
 use ledger::{Ledger, TokenFile};
 use measure::{Job, Times};
 use peers::{CURL_JQ, Peer};
+use slow_disk::SlowDisk;
 use std::path::Path;
 use std::time::Instant;
 
@@ -58,6 +60,10 @@ fn main() {
     let base = peers.iter().find(|peer| peer.name == CURL_JQ).expect("it is among them");
     eprintln!("bench: controls");
     controls::check(&ledger, base);
+    let mut disk = SlowDisk::mount(&scratch);
+    if let Ok(disk) = &mut disk {
+        controls::check_slow_disk(disk);
+    }
 
     table::heading(&peers);
     eprintln!("bench: {PAIRS} pairs of runs on the disk, and as many in memory");
@@ -67,6 +73,8 @@ fn main() {
     let after = measure::cpu_of_us_and_others();
     table::times(&peers, &on_disk, &in_memory);
     table::others((after[1] - before[1]) / start.elapsed().as_secs_f64());
+    eprintln!("bench: a slow disk");
+    table::slow_disk(disk.map(|mut disk| slow_disk::compare(&mut disk, &peers)));
 
     let mut rows = Vec::new();
     for peer in &peers {

@@ -4,6 +4,7 @@ use crate::measure::{self, Times, median};
 use crate::network::{DELAYS, Walls};
 use crate::peers::{self, Peer};
 use crate::scale::{AT_ONCE, FILES, Step, Steps};
+use crate::slow_disk::{Comparison, Figures};
 use crate::{Counts, Pairs};
 use std::fs;
 use std::process::Command;
@@ -55,6 +56,22 @@ pub fn times(peers: &[Peer], on_disk: &[Result<Pairs, String>], in_memory: &[Res
 /// Of this many cores others made use meanwhile.
 pub fn others(cores: f64) {
     println!("\nMeanwhile other programs kept {} cores busy on average.", significant(cores));
+}
+
+/// Medians of the runs there, or why there is no slow disk.
+pub fn slow_disk(comparison: Result<Comparison, String>) {
+    let Comparison { sync, rows } = match comparison {
+        Ok(comparison) => comparison,
+        Err(why) => return println!("\nA slow disk: skipped: {}", first_line(&why)),
+    };
+    println!("\nA slow disk: syncing a small file takes {}.\n", milliseconds(sync));
+    println!("| program | wall | syncs |\n|---|--:|--:|");
+    for (peer, figures) in rows {
+        match figures {
+            Ok(Figures { wall, syncs }) => println!("| {} | {} | {syncs} |", peer.name, milliseconds(wall)),
+            Err(why) => println!("| {} | failed: {} |", peer.name, first_line(&why)),
+        }
+    }
 }
 
 fn both(pairs: &Pairs, figure: fn(&Times) -> Duration) -> String {
