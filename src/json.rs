@@ -22,7 +22,7 @@ use crate::text::Fault;
 /// One JSON object. It may hold tokens: no `Debug`, no `Display`.
 #[derive(Default, Clone)]
 pub struct Object {
-    /// What was read: a document has it once, however many objects were made of it.
+    /// The text that was read, shared by all objects made from it.
     text: Rc<str>,
     members: Vec<Member>,
     /// Whether these are the members of the text, as they stand there.
@@ -68,7 +68,7 @@ impl JsonText {
     }
 }
 
-/// The place of each name, in a list of members or of changes: one is found among 100,000 at once.
+/// The index of each name in a list of members or changes: a lookup is fast even among 100,000.
 type Places<'name> = HashMap<Cow<'name, str>, usize>;
 
 /// How a document is laid out, so that it can be written in its own style.
@@ -149,7 +149,7 @@ impl Object {
         self.members.len()
     }
 
-    /// The first members, so many of them, and those of the others that have these names.
+    /// The first `count` members, and of the others those with these names.
     pub fn first_and(&self, count: usize, names: &[&str]) -> Self {
         let kept = |(place, member): &(usize, &Member)| *place < count || names.contains(&&*self.name(member));
         let members = self.members.iter().enumerate().filter(kept).map(|(_, member)| member.clone()).collect();
@@ -171,7 +171,7 @@ impl Object {
         self.members.iter().find(|member| self.name(member) == name)?.value.start()
     }
 
-    /// Whether this is what is read there, because the text is the same.
+    /// Whether `text` is exactly the text that this was read from.
     pub fn is_read_from(&self, text: impl Read) -> io::Result<bool> {
         Ok(self.is_unchanged && bounded::reads_same(text, self.text.as_bytes())?)
     }
@@ -257,16 +257,11 @@ pub fn quote(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default()
 }
 
-/// The string that a JSON text is, if it is one and valid Unicode.
+/// The string in a JSON text; None if it is not a string, or not valid Unicode.
 pub fn unquote(text: &str) -> Option<String> {
-    match without_quotes(text) {
-        Some(plain) if !plain.bytes().any(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)) => Some(plain.to_owned()),
-        _ => serde_json::from_str(text).ok(),
-    }
-}
-
-fn without_quotes(text: &str) -> Option<&str> {
-    text.strip_prefix('"')?.strip_suffix('"')
+    let plain = text.strip_prefix('"')?.strip_suffix('"')?;
+    let has_escape_or_fault = |byte| matches!(byte, b'"' | b'\\' | 0..0x20);
+    if plain.bytes().any(has_escape_or_fault) { serde_json::from_str(text).ok() } else { Some(plain.to_owned()) }
 }
 
 /// The elements of a JSON array, each with its exact text; none of anything else.
@@ -287,7 +282,8 @@ pub fn whole_number(text: &str) -> Option<i64> {
     let point = whole.len() as i64 + i64::from(exponent.parse::<i8>().ok().filter(|_| is_number)?);
     let number: i64 = match usize::try_from(point) {
         Err(_) | Ok(0) => 0,
-        Ok(point) => format!("{digits:0<point$}").get(..point)?.parse().ok()?,
+        Ok(point) if point <= digits.len() => digits.get(..point)?.parse().ok()?,
+        Ok(point) => format!("{digits:0<point$}").parse().ok()?,
     };
     Some(if mantissa.starts_with('-') { -number } else { number })
 }
@@ -337,7 +333,7 @@ fn locate(text: &str, fault: &serde_json::Error) -> Fault {
     Fault::at("not valid JSON", text, line_start + fault.column().saturating_sub(1))
 }
 
-/// Takes an object's members one by one: those before a fault are there after it.
+/// Collects an object's members one by one, so that those before a fault are kept.
 struct Members<'pairs, 'text>(&'pairs mut Pairs<'text>);
 
 impl<'text> Visitor<'text> for Members<'_, 'text> {

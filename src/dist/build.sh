@@ -57,6 +57,12 @@ find_sources() {
             flags="$flags --remap-path-prefix=$library=/rust"
             # The options in the file are not for everyone: cargo takes them from a stable rustc as well, so.
             export RUSTC_BOOTSTRAP=1
+            # Derived `Debug` names variants, without their fields: nothing else is shown, and 30 KB are saved.
+            shorter='-Z fmt-debug=shallow'
+            # shellcheck disable=SC2086 # two words
+            if "$rustc" $shorter --print sysroot >/dev/null 2>&1; then
+                flags="$flags $shorter"
+            fi
             return
         fi
     done
