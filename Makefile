@@ -1,26 +1,26 @@
 # make               the static release binary, at target/dist/docusign-refresh
 # make help          this list
-# make demo          that binary at work, against a token server of its own on the loopback interface
+# make demo          a login and a refresh with that binary, at a test server on the loopback interface
 # make install       program, manual page and completion into $(DESTDIR)$(PREFIX)
 # make clean         removes all that was built
 #
 # make test          every test, on that binary
-# make format        whether the sources are formatted
-# make lint          what the compiler and clippy say of them
-# make check         these three
-# make deny          licences and sources of the crates, by cargo-deny
-# make bench         the cycle beside curl + jq, Python, Node and others, measured: about 20 minutes the
+# make format        checks the formatting of the sources
+# make lint          the lints of the compiler and clippy
+# make check         test, format and lint
+# make deny          checks the licences and sources of the crates, with cargo-deny
+# make bench         measures one cycle beside curl + jq, Python, Node and others: about 20 minutes the
 #                    first time, then about five; needs Debian
 #
 # make windows       the programs for Windows 7 and later, 64 and 32 bits
-# make lint-windows  what clippy says of the code as it is for Windows
-# make test-windows  both programs' tests, under wine
+# make lint-windows  the lints of clippy for the Windows code
+# make test-windows  tests both programs under wine
 #
 # make dist          what is published, in target/dist: archives for each of $(SYSTEMS), and checksums
 # make image         the container image, without a daemon
 # make check-dist    tests the archives; builds those for this machine and for Windows twice, and compares
-# make repro         builds all that is published again elsewhere, and compares it bit for bit
-# make check-all     everything above that checks: before a release
+# make repro         builds all that is published again in another directory, and compares it bit for bit
+# make check-all     every check above, for a release
 
 .DELETE_ON_ERROR:
 .PHONY: all help demo install clean test format lint check deny bench windows lint-windows test-windows \
@@ -91,8 +91,7 @@ check: format lint test
 deny:
 	$(CARGO) deny --locked --all-features --config .ci/deny.toml check licenses bans sources
 
-# Prints the tables of tests/bench/RESULTS.md, of the program as `make` builds it and as it is
-# published.
+# Prints the tables of tests/bench/RESULTS.md, for the program as `make` builds it and as it is published.
 bench: $(BINARY) $(DIST)/$(ARCH)-linux/docusign-refresh
 	TARGET='$(TARGET)' DIST_FLAGS="$$(sh src/dist/flags.sh $(TARGET))" sh tests/bench/install.sh $(BUILD)/bench
 	$(CARGO) bench --locked --quiet --bench bench
@@ -108,8 +107,8 @@ $(WINDOWS_PROGRAMS): $(DIST)/%/docusign-refresh.exe: $(SOURCES)
 test-windows: $(WINDOWS_PROGRAMS)
 	for program in $^; do sh tests/windows/test.sh "$$program" || exit; done
 
-# The code as it is for Windows, which `make lint` does not see; and the tests, which use less of their
-# kit there. Clippy comes with the compiler whose sources of the standard library are here: rustup's
+# Lints the Windows code, which `make lint` does not see, and the tests, which use only a part of their kit
+# there. Clippy comes with the compiler whose sources of the standard library are here: rustup's
 # (rust-src), or Debian's (rust-web-clippy).
 lint-windows:
 	$(WINDOWS_CLIPPY) --bins -- -D warnings

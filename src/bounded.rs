@@ -8,8 +8,8 @@ pub fn read_up_to(from: impl Read, limit: usize) -> io::Result<Vec<u8>> {
     read_expecting(from, limit, usize::MAX)
 }
 
-/// The same of a file that had this length shortly before. If it still has it, and a read returns less than was
-/// wanted, no further read is needed to see the end.
+/// As [`read_up_to`], for a file that had this length shortly before. If it still has, a read that returns less than
+/// was wanted shows the end, and saves another read.
 pub fn read_expecting(mut from: impl Read, limit: usize, length: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut part = [0; 8 << 10];
@@ -50,7 +50,7 @@ pub fn reads_same(mut from: impl Read, mut expected: &[u8]) -> io::Result<bool> 
 /// Reads to the end; more than `limit` bytes are an error.
 pub fn read_at_most(from: impl Read, limit: usize) -> io::Result<Vec<u8>> {
     match read_up_to(from, limit + 1)? {
-        bytes if bytes.len() > limit => Err(io::Error::other("larger than any such file")),
+        bytes if bytes.len() > limit => Err(io::Error::other("the file is too large")),
         bytes => Ok(bytes),
     }
 }

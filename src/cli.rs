@@ -1,6 +1,6 @@
-//! From argv to arguments, one by one. Pure.
+//! Parses the command line. Pure.
 //!
-//! What they mean on this machine, with this environment, is up to `config`. Failures name the option and never
+//! What they mean on this machine and in this environment is up to `config`. Failures name the option and never
 //! its value, which may be a secret that was typed in the wrong place.
 
 use std::ffi::OsString;
@@ -25,8 +25,8 @@ pub enum Command {
     Login(Box<Arguments>),
 }
 
-/// What is done with the token file. The first word that is not an option may say so; a token file of that name
-/// is written `./login`.
+/// What to do with the token file: `login`, if that is the first word that is not an option. A token file of that
+/// name is written `./login`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Verb {
     Refresh,
@@ -68,7 +68,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, Failu
 
 const PUBLISHED_LATER: &str = "the next run publishes the access token";
 
-/// Refuses an option that this verb would ignore: its effect would be expected in vain.
+/// Refuses an option that this verb would ignore.
 fn check_options(verb: Verb, arguments: &Arguments) -> Result<(), Failure> {
     let login = &arguments.login;
     let of_login = [
@@ -83,7 +83,7 @@ fn check_options(verb: Verb, arguments: &Arguments) -> Result<(), Failure> {
         ("--access-token-file", arguments.access_token_file.is_some(), PUBLISHED_LATER),
         ("--access-token-format", arguments.access_token_format.is_some(), PUBLISHED_LATER),
         ("--publish-secret", arguments.publish_secret.is_some(), PUBLISHED_LATER),
-        ("--dry-run", arguments.run.is_some(), "a login sends nothing before it has read a line: end it with Ctrl-C"),
+        ("--dry-run", arguments.run.is_some(), "a login sends nothing until a line is pasted; stop it with Ctrl-C"),
     ];
     match verb {
         Verb::Refresh => match of_login.into_iter().find(|(_, is_given)| *is_given) {
@@ -138,7 +138,7 @@ fn take(arguments: &mut Arguments, option: &str, parser: &mut lexopt::Parser) ->
         "--verbose" => speak(arguments, Verbosity::Verbose),
         "--client-secret" => Err(Failure::usage(
             option,
-            "no such option: arguments are public, so none takes a secret",
+            "no such option: arguments are public, so no option takes a secret",
             "put the secret in a file and give --client-secret-file FILE, or - for standard input",
         )),
         "--userinfo" => once(option, &mut arguments.login.userinfo, Userinfo::Stored),
@@ -165,7 +165,7 @@ fn add_header(arguments: &mut Arguments, option: &str, header: (String, String))
     Ok(())
 }
 
-/// The same one twice is allowed: `-vv` is a habit.
+/// Giving one of them twice is allowed: `-vv` is a habit.
 fn speak(arguments: &mut Arguments, wanted: Verbosity) -> Result<(), Failure> {
     match arguments.verbosity.replace(wanted) {
         Some(other) if other != wanted => {
@@ -184,7 +184,7 @@ fn once<T>(option: &str, place: &mut Option<T>, value: T) -> Result<(), Failure>
 
 fn take_token_file(arguments: &mut Arguments, path: OsString) -> Result<(), Failure> {
     if path == "-" {
-        let what = "standard input cannot be the token file, which is written back";
+        let what = "the token file cannot be standard input, because it is written back";
         return Err(Failure::usage("TOKEN_FILE", what, "name a file"));
     }
     if path.is_empty() {

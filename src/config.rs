@@ -1,4 +1,4 @@
-//! From arguments, environment variables and the files they name to what this run is to do.
+//! Turns arguments, environment variables and the files they name into the settings of this run.
 //!
 //! An option overrides its variable. Two sources of one thing on the same level are an error, not a silent
 //! choice. All of this happens before the token file is looked at, and nothing is written.

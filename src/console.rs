@@ -60,7 +60,7 @@ impl Console {
     pub fn ask_to_log_in(&self, address: &Secret, redirect_uri: &str) {
         self.write_line(format_args!("to log in, open this address in a browser:\n\n{}\n", address.expose()));
         self.write_line(format_args!(
-            "the browser is then sent to {redirect_uri} with a code; an error page there does no harm"
+            "after the login, the browser goes to {redirect_uri} with a code; an error page there does no harm"
         ));
         self.write_line(format_args!("paste the whole address of that page here within two minutes, and press Enter:"));
     }

@@ -101,8 +101,8 @@ fn renew(
     Ok(Renewed { outcome, stored: now, before: Some(stored), deadline: Some(deadline) })
 }
 
-/// Still under the lock, so that an older access token never replaces a newer one. It gets the time that the
-/// refresh has left.
+/// Publishes the access token, still under the lock, so that an older one never replaces a newer one. It may take
+/// the time that the refresh left.
 fn publish(
     settings: &Settings,
     publisher: &mut Publisher,
@@ -150,7 +150,7 @@ fn dry_run(
         return Ok((outcome, stored));
     }
     locked.expect_no_unread_response(&stored)?;
-    // A draft that an interrupted run left has the name already, and proves the same.
+    // The draft of an interrupted run already has this name, and proves as much.
     if !has_drafts {
         drop(locked.draft(&stored, MAX_RESPONSE)?);
         console.journal().step(format_args!("the draft is in place"));

@@ -60,7 +60,7 @@ impl TokenEndpoint {
     }
 
     pub fn parse(url: &str) -> Result<Self, InvalidValue> {
-        let hint = "a refresh token is sent by https, or by http to 127.0.0.1 or [::1]";
+        let hint = "a refresh token is sent only over https, or over http to 127.0.0.1 or [::1]";
         Self::parse_safe(url, "write it as https://account.docusign.com/oauth/token", hint)
     }
 
@@ -74,16 +74,16 @@ impl TokenEndpoint {
             return not_a_url("not a whole URL");
         };
         if authority.as_str().contains('@') {
-            return not_a_url("a user or password in the URL");
+            return not_a_url("the URL contains a user or password");
         }
         if url.contains('#') {
-            return not_a_url("a fragment in the URL (RFC 6749, section 3)");
+            return not_a_url("the URL contains a fragment (RFC 6749, section 3)");
         }
         // The parser accepts a port that is out of range, and text before it.
         let port = &authority.as_str()[authority.host().len()..];
         let is_port = |digits: &str| digits.parse::<u16>().is_ok_and(|port| port != 0) && !digits.starts_with('+');
         if authority.host().is_empty() || !(port.is_empty() || port.strip_prefix(':').is_some_and(is_port)) {
-            return not_a_url("no host or no valid port in the URL");
+            return not_a_url("the URL has no host or an invalid port");
         }
         let is_https = scheme == "https";
         let endpoint = Self(uri);
@@ -169,7 +169,7 @@ impl RedirectUri {
         let is_printable = uri.bytes().all(|byte| byte.is_ascii_graphic());
         match is_scheme && is_printable {
             true if uri.contains('#') => {
-                Err(InvalidValue::usage("a fragment in the URI (RFC 6749, section 3.1.2)", EXAMPLE))
+                Err(InvalidValue::usage("the URI contains a fragment (RFC 6749, section 3.1.2)", EXAMPLE))
             }
             true => Ok(Self(uri.to_owned())),
             false => Err(InvalidValue::usage("not a whole URI", EXAMPLE)),

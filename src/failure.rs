@@ -2,8 +2,8 @@
 //!
 //! Each module makes its own failures, next to their cause. A message reads
 //! `SUBJECT: what failed: why`, in lower case, without a full stop. It names options, variables, files
-//! and hosts, and never a value that could be a secret: of files it shows positions, and what a server
-//! says is quoted as the server's.
+//! and hosts, and never a value that could be a secret: for a file it gives positions, and what a
+//! server says it quotes as the server's.
 
 use std::fmt;
 use std::io;
@@ -73,7 +73,7 @@ impl Failure {
         Self { exit, subject: subject.into(), what: what.into(), hints: Vec::new() }
     }
 
-    /// The next step; the first one is the first to try.
+    /// Adds a hint: the next step. The first hint is the first to try.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
@@ -103,7 +103,7 @@ impl Failure {
 
     /// A file that was read, but is not what `role` says.
     pub fn unusable(path: &Path, role: &str, why: &str, hint: &str) -> Self {
-        Self::new(Exit::NoInput, path.display().to_string(), format!("cannot use it as {role}: {why}")).hint(hint)
+        Self::new(Exit::NoInput, path.display().to_string(), format!("cannot be used as {role}: {why}")).hint(hint)
     }
 }
 

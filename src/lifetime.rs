@@ -22,13 +22,13 @@ pub fn of(subject: Subject, members: &Object) -> Option<Duration> {
     among(subject, members.iter().filter_map(|(name, value)| Some((meaning(&name)?, value))))
 }
 
-/// The same of members whose names have been understood.
+/// As [`of`], for members whose names have been parsed already.
 pub fn among<'a>(subject: Subject, members: impl Iterator<Item = (Meaning, &'a str)>) -> Option<Duration> {
     let lifetimes = members.filter_map(|(meaning, value)| match meaning {
         Meaning::Lifetime(its, unit) if its == subject => Some((unit, read(value, unit, subject)?)),
         _ => None,
     });
-    // The first of two that are equal in this.
+    // Of several equal ones, `min_by_key` takes the first.
     lifetimes.min_by_key(|(unit, _)| *unit == Unit::Unstated).map(|(_, lifetime)| lifetime)
 }
 

@@ -1,8 +1,8 @@
 //! One login, in order: the authorization code grant (RFC 6749, section 4.1) with PKCE, by pasting.
 //!
-//!     prove         lock, recover, draft: the tokens can be stored. Then all of that is released
+//!     prove         that the tokens can be stored: lock, recover, draft; then release all of it
 //!     ask           print the address to open, and read one line: the redirected address or the code
-//!     lock, draft   as a refresh does, and with what the token file says by now
+//!     lock, draft   as a refresh does, with the current content of the token file
 //!     exchange      one POST, never repeated: a code is good once
 //!     commit        as a refresh does
 //!     userinfo      if wanted, the default account, in a commit of its own
@@ -141,7 +141,7 @@ impl Login<'_> {
                 commit.stored
             }
             Err(why) => {
-                self.console.warn(format_args!("logged in, but the default account is not stored: {why}"));
+                self.console.warn(format_args!("logged in, but the default account was not stored: {why}"));
                 stored
             }
         }
@@ -167,7 +167,7 @@ impl Login<'_> {
             TransportFailure::NotSent(reason) | TransportFailure::OutcomeUnknown(reason) => reason.to_string(),
         })?;
         match response.status {
-            200 => account::default_account(&response.content()).map_err(|why| format!("of the response, {why}")),
+            200 => account::default_account(&response.content()).map_err(str::to_owned),
             status => Err(format!("HTTP status {status}")),
         }
     }
@@ -179,7 +179,7 @@ impl Login<'_> {
             what += "; the old one was kept";
         }
         Failure::new(Exit::Protocol, subject, what)
-            .hint("request the scope for one (--scope: extended at Docusign, offline_access elsewhere), and check that the server issues one to this app")
+            .hint("add the scope for a refresh token with --scope (Docusign: extended; most others: offline_access), and check that the server allows it for this app")
             .hint("then run the login again")
     }
 }

@@ -47,14 +47,14 @@ pub enum Unit {
     Milliseconds,
 }
 
-/// What most members are called: they need not be taken apart.
+/// The names of most members: known to say nothing about time.
 const TIMELESS: [&str; 5] = ["access_token", "refresh_token", "token_type", "id_token", "scope"];
 
 /// No name known here is longer.
 const MAX_LENGTH: usize = 48;
 
-/// A name without the marks between its words, in lower case. None if it cannot be one of those known here,
-/// which have no digits: a large file is passed through quickly.
+/// A name without the marks between its words, in lower case. None if it cannot be one of those known here, which
+/// have no digit but the 2 of `oauth2`: this keeps large files fast.
 pub fn plain(name: &str) -> Option<String> {
     let is_fit = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-' | b'.' | b' ' | b'2');
     if name.len() > MAX_LENGTH || !name.bytes().all(is_fit) {

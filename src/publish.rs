@@ -62,7 +62,7 @@ impl Publisher {
         lines
     }
 
-    /// Publishes at every place, whatever comes of the others. The network has until `deadline`.
+    /// Publishes to every place, even if another one fails. Network work ends by `deadline`.
     #[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "only a Secret takes the network"))]
     pub fn publish(&mut self, ours: &AccessToken<'_>, deadline: Instant) -> Vec<Result<Publication, Failure>> {
         let mut results = Vec::new();

@@ -19,7 +19,7 @@ use crate::transport::{Client, MAX_BODY, Network, ProxyServer};
 /// The largest response that a draft needs room for.
 pub const MAX_RESPONSE: usize = MAX_BODY;
 
-/// The client for one request, which masks the password of the network's proxy as well.
+/// The client for one request, whose mask then covers the proxy's password, too.
 pub fn client_for(request: &mut TokenRequest, network: Network, journal: Journal) -> Client {
     if let Some(password) = network.proxy.as_ref().and_then(ProxyServer::password) {
         request.add_to_mask(password);

@@ -93,7 +93,7 @@ impl fmt::Display for Publication {
             Published::Written => write!(f, "published to {place}"),
             Published::Unchanged => write!(f, "{place} is up to date"),
             #[cfg(target_os = "linux")]
-            Published::NewerKept => write!(f, "{place} has a newer one, which was kept"),
+            Published::NewerKept => write!(f, "{place} holds a newer access token, which was kept"),
         }
     }
 }
@@ -115,7 +115,7 @@ impl fmt::Display for Validity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(lifetime) => write!(f, "the access token is valid for {}", rounded(lifetime)),
-            None => f.write_str("the server does not say how long the access token is valid"),
+            None => f.write_str("the server did not say how long the access token is valid"),
         }
     }
 }
@@ -142,7 +142,7 @@ pub fn printed(what: Print, report: &Report, settings: &Settings, now: SystemTim
 }
 
 /// One JSON object on one line, without secrets. `expires_at` is in epoch seconds, `rotated` is null
-/// unless this run refreshed, `published` is there if it was to publish.
+/// unless this run refreshed, `published` is there only if it published.
 fn status(report: &Report, settings: &Settings, now: SystemTime) -> String {
     let (outcome, rotated) = match &report.outcome {
         Outcome::Refreshed { is_rotated, .. } => ("refreshed", is_rotated.to_string()),

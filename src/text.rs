@@ -1,5 +1,5 @@
-//! From the bytes of a file that a person, an editor or PowerShell wrote to text; and from an offset in that text
-//! to the line and column that a person looks for. Pure.
+//! Decodes a file that a person, an editor or PowerShell wrote, and turns an offset in its text into a line and a
+//! column. Pure.
 
 use std::fmt;
 

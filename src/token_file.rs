@@ -4,11 +4,11 @@
 //!     TOKENS.lock        a kernel lock, never deleted, never stolen by age
 //!     TOKENS.new         the draft
 //!     TOKENS.new.again   a second draft, where the first one fails
-//!     TOKENS.rescue-N    tokens, or a part of them, that no run touches; N is in epoch seconds
-//!     TOKENS.answer-N    a response in which no tokens could be read; no run touches it
+//!     TOKENS.rescue-N    tokens, or a part of them, that no run uses or deletes; N is in epoch seconds
+//!     TOKENS.answer-N    a response in which no tokens could be read; no run uses or deletes it
 //!
 //! The calling sequence: `find`, `read_unlocked`, `lock`; then `recover` (a dry run: `examine`), `read`, `draft`, and
-//! after the response `commit` or `keep_response`. A draft that is dropped before is removed.
+//! after the response `commit` or `keep_response`. A draft that is dropped before that is removed.
 //!
 //! The lock is held from before the read that decides until the commit has ended. It blocks other runs
 //! only: readers never lock, and see the old file or the new one.
@@ -16,11 +16,11 @@
 //! A draft goes through these states, and a run may be interrupted in any of them without harm:
 //!
 //! * *created*: empty, mode 0600; then it gets the owner, group and mode of TOKENS.
-//! * *blank*: as many form feeds as new content usually has bytes, and space behind them that is reserved for the
-//!   largest content, or filled as well where the file system reserves none. It is synced together with its name. So
-//!   a full, read-only or forbidden disk is found before the refresh token is spent. JSON allows a form feed
-//!   nowhere, so a draft that is half written, or half on the disk, never parses. The lock file holds a
-//!   fingerprint of the refresh token to be sent, until all is done and on the disk.
+//! * *blank*: form feeds for the usual length of new content, and after them reserved space for the largest content
+//!   (form feeds, too, where the file system cannot reserve space). The draft and its name are synced, so a full,
+//!   read-only or forbidden disk is found before the refresh token is spent. JSON allows a form feed nowhere: a draft
+//!   that is half written, or half on the disk, never parses. The lock file holds a fingerprint of the refresh token
+//!   to be sent, until everything is done and on the disk.
 //! * *complete*: the new content, written over the form feeds, cut to its length, synced. From here on the
 //!   new refresh token is safe. A complete draft is only replaced as a whole.
 //! * *committed*: renamed to TOKENS, and the directory synced.
@@ -37,7 +37,7 @@
 //!
 //! A login goes through the same states. For a login, TOKENS may also be missing, blank or without tokens: then the
 //! draft is private to this user, the note is the fingerprint of no token, and the next run that finds both with a
-//! complete draft promotes it. The draft that proves the place before the prompt is removed, and the lock released.
+//! complete draft promotes it. Before the prompt, a login makes a draft as a proof, removes it, and releases the lock.
 //!
 //! Where a rename cannot replace TOKENS (a single file that is mounted into a container: `EBUSY`), it is
 //! overwritten in place and synced. Until that is done, the complete draft is the redo log; the fingerprint is
@@ -98,13 +98,13 @@ impl TokenFile {
         (is_of_login && is_complete()).then_some(Self { path })
     }
 
-    /// The same for a login, which creates the file if there is none.
+    /// Finds the token file for a login, which creates it if there is none.
     pub fn find_for_login(given: &Path) -> Result<Self, Failure> {
         TokenPath::find_for_login(given).map(|path| Self { path })
     }
 
-    /// The content before the wait for the lock. None if a run is, or was when it was interrupted, overwriting the
-    /// file in place or creating it.
+    /// The content before the wait for the lock. None if another run is overwriting the file in place or creating it,
+    /// or was interrupted while it did.
     pub fn read_unlocked(&self) -> Result<Option<TokenSet>, Failure> {
         match read(&self.path) {
             Err(unread) if unread.is_transient() && (disk::exists(&self.path.draft()) || read(&self.path).is_ok()) => {

@@ -179,13 +179,13 @@ impl TokenSet {
         self.has_left_members_out
     }
 
-    /// The length in bytes that no document of this token set after a response of `max_response` bytes exceeds.
+    /// The greatest possible length of the document, in bytes, after a response of `max_response` bytes.
     pub fn max_length(&self, max_response: usize) -> usize {
         self.members.compact_length() + max_response + MARGIN
     }
 
-    /// The length in bytes that a document of this token set hardly exceeds after one more response. What the last
-    /// response brought is in it already.
+    /// The usual length of the document, in bytes, after one more response: most of its members are there from the
+    /// last one.
     pub fn usual_length(&self) -> usize {
         self.members.length(&self.layout) + TOKEN_GROWTH + MARGIN
     }
@@ -202,7 +202,7 @@ impl TokenSet {
         Secret::new(if is_pretty { pretty } else { self.members.write(&Layout::COMPACT) + "\n" })
     }
 
-    /// Whether this is what is read there. False also where only reading all of it could tell.
+    /// Whether the token file holds the exact text that this was read from. False for a changed token set.
     pub fn is_read_from(&self, token_file: impl Read) -> io::Result<bool> {
         self.members.is_read_from(token_file)
     }
@@ -224,10 +224,10 @@ fn check_size(bytes: &[u8]) -> Result<(), Fault> {
 
 /// The merge rule.
 ///
-/// 1. The response's members replace the stored ones of the same name, or join at the end; but
-///    `error*` never, a missing or empty `refresh_token` leaves the stored one, and a time that is null
-///    counts as missing. Where the file has another name for one of them (`accessToken`, or google-auth's
-///    `token`), it keeps that.
+/// 1. The response's members replace the stored ones of the same name, or are added at the end. Members named
+///    `error*` are not stored, a missing or empty `refresh_token` leaves the stored one, and a time that is null
+///    counts as missing. A member that the file has under another name (`accessToken`, or google-auth's `token`)
+///    keeps that name.
 /// 2. Members that hold when a token expires, or was issued, are updated from `requested_at` and the lifetimes in
 ///    the response, each in its own form, unless the response has them itself. A file without an expiry gets
 ///    `expires_at`, in seconds since 1970. Without a lifetime they stay.

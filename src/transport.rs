@@ -114,7 +114,7 @@ pub struct Response {
     pub trace: Option<String>,
     pub body: Vec<u8>,
     pub end: End,
-    /// The head and what frames the body could be read by the rules of HTTP.
+    /// Whether the head and the framing of the body followed the rules of HTTP.
     pub is_framed: bool,
 }
 
@@ -125,9 +125,9 @@ pub enum End {
     Whole,
     /// The connection ended, and nothing says whether that was meant.
     Unmarked,
-    /// It is longer than what came.
+    /// The connection ended before the body did.
     CutOff(Reason),
-    /// It is longer than what is read.
+    /// It is larger than `MAX_BODY`.
     TooLarge(Reason),
 }
 
@@ -143,7 +143,7 @@ impl Client {
         Self { network, journal, signals: Signals::Block, attempt: ManuallyDrop::new(None) }
     }
 
-    /// One whose requests lose nothing if a signal ends them.
+    /// A client whose requests a signal may end, because nothing is lost.
     #[cfg(target_os = "linux")]
     pub fn interruptible(network: Network, journal: Journal) -> Self {
         Self { signals: Signals::Pass, ..Self::new(network, journal) }
@@ -161,8 +161,8 @@ impl Client {
         }
     }
 
-    /// The last response once more, with what its connection still brings, and its framing taken loosely:
-    /// None if that tells nothing more. `is_whole` says of a body whether it needs no more bytes.
+    /// Reads the last response again, leniently, with whatever its connection still brings. None if that yields no
+    /// response. `is_whole` says whether a body is complete.
     pub fn read_on(&mut self, is_whole: &dyn Fn(&[u8]) -> bool) -> Option<Response> {
         let attempt = self.attempt.as_ref()?;
         attempt.read_on(&|bytes| {
@@ -178,7 +178,7 @@ impl Client {
     }
 
     /// Lets signals through again, also those that came meanwhile: this may not return. Dropping a client
-    /// does not: where tokens could not be stored, that is told first.
+    /// does not: if tokens could not be stored, the message about them comes first.
     pub fn release_signals(&mut self) {
         signals::unblock();
     }
@@ -227,14 +227,15 @@ impl Client {
         Response { status, location, retry_after, challenge, trace, body, end, is_framed }
     }
 
-    /// ureq knows no response: what came may still be one.
+    /// ureq could not read a response. The bytes that came may still be one.
     fn read_what_came(&self, error: ureq::Error, attempt: &Attempt) -> Result<Response, TransportFailure> {
         let reason = self.reason(error.into(), attempt);
         if !attempt.is_sent() {
             return Err(TransportFailure::NotSent(reason));
         }
         if !attempt.received().is_empty() {
-            self.journal.step(format_args!("the head of the response is incomplete or malformed; reading it loosely"));
+            self.journal
+                .step(format_args!("the head of the response is incomplete or malformed; reading it leniently"));
             attempt.read_on(&|bytes| LooseResponse::read(bytes).is_complete());
         }
         // A TLS 1.3 server that wants a client certificate says so after the handshake: the
@@ -257,7 +258,7 @@ impl Client {
         Reason { stage, peer, fault, proxy: self.network.proxy.as_ref().map(used) }
     }
 
-    /// Where this begins, ureq always reads the proxy variables; what it finds is replaced by ours.
+    /// `Config::builder` always reads the proxy variables; our own setting overrides them.
     fn config(&self, timeout: Duration) -> Config {
         Config::builder()
             .timeout_global(Some(timeout))

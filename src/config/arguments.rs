@@ -144,7 +144,7 @@ pub fn parse_text(text: &str) -> Result<String, InvalidValue> {
 
 /// `90s`, `10m`, `8h`, `1h 30m`; a bare number is seconds, as for timeout(1).
 pub fn parse_duration(text: &str) -> Result<Duration, InvalidValue> {
-    /// Nobody means more, and clocks would overflow.
+    /// A longer one is a mistake, and clocks would overflow.
     const MAX: Duration = Duration::from_secs(100 * 366 * 86_400);
     let duration = text.parse().ok().map(Duration::from_secs).or_else(|| humantime::parse_duration(text).ok());
     duration
@@ -152,7 +152,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, InvalidValue> {
         .ok_or(InvalidValue::usage("not a duration", "write it as 90s, 10m or 8h"))
 }
 
-/// A duration that leaves time for something.
+/// A duration greater than zero.
 pub fn parse_timeout(text: &str) -> Result<Duration, InvalidValue> {
     match parse_duration(text)? {
         Duration::ZERO => Err(InvalidValue::usage("must be greater than zero", "write it as 30s or 2m")),
@@ -164,10 +164,9 @@ pub fn parse_timeout(text: &str) -> Result<Duration, InvalidValue> {
 pub fn parse_parameter(text: &str) -> Result<(String, String), InvalidValue> {
     match text.split_once('=') {
         None | Some(("", _)) => Err(InvalidValue::usage("not NAME=VALUE", "write it as scope=signature")),
-        Some((name, _)) if GRANT_FIELDS.contains(&name) => Err(InvalidValue::usage(
-            &format!("{name} is a field of the grant itself"),
-            "leave it out: the program sends it",
-        )),
+        Some((name, _)) if GRANT_FIELDS.contains(&name) => {
+            Err(InvalidValue::usage(&format!("the program sends {name} itself"), "leave it out"))
+        }
         Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
     }
 }

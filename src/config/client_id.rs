@@ -1,5 +1,5 @@
-//! The client id, as it comes from files, `echo` and base64: what cannot be part of one is refused, and what looks
-//! like a mistake is a warning.
+//! The client id, as it comes from files, `echo` and base64: impossible characters are refused, and likely mistakes
+//! cause a warning.
 
 use crate::failure::InvalidValue;
 
@@ -14,11 +14,12 @@ pub fn parse(text: &str) -> Result<String, InvalidValue> {
         other => format!("the control character U+{:04X}", u32::from(other)),
     };
     let place = if text.ends_with(unprintable) { "ends with" } else { "contains" };
-    let hint = "a client id is printable (RFC 6749, A.1); echo and base64 add a newline where printf %s adds none";
+    let hint =
+        "a client id has only printable characters (RFC 6749, A.1); echo and base64 add a newline, printf %s does not";
     Err(InvalidValue::usage(&format!("the client id {place} {what}"), hint))
 }
 
-/// What looks like a mistake, though the id may really be so.
+/// A likely mistake, although the id may be meant that way.
 pub fn oddity(text: &str) -> Option<&'static str> {
     let is_quote = |c: char| matches!(c, '"' | '\'' | '`' | '\u{2018}'..='\u{201F}');
     if text.ends_with(char::is_whitespace) {

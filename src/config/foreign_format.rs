@@ -34,7 +34,7 @@ const CONTAINERS: [(&[u8], ForeignFormat); 2] = [
         ),
     ),
     // "-----BEGIN" in base64, as in a Kubernetes Secret.
-    (b"LS0tLS1CRUdJT", format("PEM that is encoded in base64 once more", "base64 -d IN > OUT")),
+    (b"LS0tLS1CRUdJT", format("PEM in a second layer of base64", "base64 -d IN > OUT")),
 ];
 
 /// By the label of a PEM block.
@@ -51,7 +51,7 @@ const LABELS: [(&str, ForeignFormat); 7] = [
     ("PUBLIC KEY", format("a public key alone", "openssl pkey -pubin -in IN -noout -text")),
 ];
 
-/// A file's format, if it is one that is not read but known.
+/// A file's format, if it is a known one that this program does not read.
 pub fn of(bytes: &[u8]) -> Option<ForeignFormat> {
     let container = CONTAINERS.iter().find(|(beginning, _)| bytes.starts_with(beginning));
     container.map(|(_, format)| *format).or_else(|| of_der(bytes)).or_else(|| of_pem(bytes))
@@ -82,7 +82,7 @@ fn of_der(bytes: &[u8]) -> Option<ForeignFormat> {
             _ => None,
         },
         SEQUENCE => match *value_of(SEQUENCE, content)? {
-            // Of PKCS#5 or PKCS#12: what a key is encrypted by.
+            // An encryption algorithm of PKCS#5 or PKCS#12.
             [OBJECT, _, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 5 | 12, ..] => Some(ENCRYPTED_KEY),
             [INTEGER | EXPLICIT, ..] => Some(CERTIFICATE),
             _ => None,
@@ -141,7 +141,7 @@ mod tests {
             ),
             (b"\x30\x59\x30\x13\x06\x07\x2A\x86\x48\xCE\x3D\x02\x01", None),
             (b"\xFE\xED\xFE\xED\0\0", Some("a Java keystore, not PEM")),
-            (b"LS0tLS1CRUdJTiBDRVJU", Some("PEM that is encoded in base64 once more")),
+            (b"LS0tLS1CRUdJTiBDRVJU", Some("PEM in a second layer of base64")),
             (b"-----BEGIN PKCS7-----\n", Some("a PKCS#7 bundle, not single certificates")),
             (b"x\n-----BEGIN TRUSTED CERTIFICATE-----\n", Some("an OpenSSL trusted certificate")),
             (b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n", Some("an encrypted private key")),

@@ -32,21 +32,21 @@ pub fn parse(text: &str) -> Result<(String, String), InvalidValue> {
     let value = value.trim_matches([' ', '\t']);
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || !name.bytes().all(is_name) {
-        return Err(InvalidValue::usage("not a header field's name before the colon", FORM));
+        return Err(InvalidValue::usage("the text before the colon is not a header field name", FORM));
     }
     if value.is_empty() {
         return Err(InvalidValue::usage("no value after the colon", FORM));
     }
     if !value.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) {
-        return Err(InvalidValue::usage("a header field's value is printable ASCII on one line", FORM));
+        return Err(InvalidValue::usage("the value must be printable ASCII on one line", FORM));
     }
     let lower = name.to_ascii_lowercase();
     if SECRET.contains(&lower.as_str()) {
-        let hint = "the program authenticates by --client-secret-file and --client-auth, and to a proxy by its URL";
+        let hint = "use --client-secret-file and --client-auth to authenticate, and the proxy's URL for a proxy";
         return Err(InvalidValue::usage(&format!("{name} holds a secret, but arguments are public"), hint));
     }
     if OWN.contains(&lower.as_str()) {
-        return Err(InvalidValue::usage(&format!("{name} is the program's own"), "leave it out: the program sets it"));
+        return Err(InvalidValue::usage(&format!("the program sets {name} itself"), "leave it out"));
     }
     Ok((name.to_owned(), value.to_owned()))
 }

@@ -23,7 +23,7 @@ const HOST: &str = "KUBERNETES_SERVICE_HOST";
 const PORT: &str = "KUBERNETES_SERVICE_PORT";
 
 const NO_ACCOUNT: &str =
-    "a pod has it unless automountServiceAccountToken is false, in the pod or in its service account";
+    "every pod has this file unless automountServiceAccountToken is false in the pod or its service account";
 
 /// A Secret, and the API server that holds it.
 pub struct SecretPlace {

@@ -81,8 +81,8 @@ fn refuse_own_fields(parameters: &[(String, String)]) -> Result<(), Failure> {
             Err(Failure::usage("--param", "a login has its own option for the scope", "use --scope"))
         }
         Some((name, _)) => {
-            let what = format!("{name} is a field of the login itself");
-            Err(Failure::usage("--param", &what, "leave it out: the program sends it"))
+            let what = format!("the program sends {name} itself");
+            Err(Failure::usage("--param", &what, "leave it out"))
         }
         None => Ok(()),
     }

@@ -27,8 +27,9 @@ pub fn roots(option: Option<PathBuf>) -> Result<Roots, Failure> {
 /// Exactly the roots in this file, whose role a message names.
 pub fn roots_of(path: &Path, role: &str) -> Result<Roots, Failure> {
     let pem = read(path, role)?;
-    Roots::from_pem(&pem)
-        .ok_or_else(|| unusable(path, role, &pem, Lack { what: "no PEM certificate in it", hint: CERTIFICATE_HINT }))
+    Roots::from_pem(&pem).ok_or_else(|| {
+        unusable(path, role, &pem, Lack { what: "it contains no PEM certificate", hint: CERTIFICATE_HINT })
+    })
 }
 
 /// The certificate and key for mutual TLS; without a key file of its own, the key is in the certificate's.
@@ -55,7 +56,7 @@ pub fn identity(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Op
     }
 }
 
-/// What a file lacks, if it is not of a format that is known to be another one.
+/// What is wrong with a file whose format is not recognized.
 struct Lack {
     what: &'static str,
     hint: &'static str,

@@ -32,8 +32,8 @@ pub fn choose(
     VARIABLES.into_iter().find_map(|name| Some((name, Secret::new(variable(name)?))))
 }
 
-/// NO_PROXY as curl reads it: names with all below them, a leading dot or `*.` allowed, addresses and ranges of
-/// them (`10.0.0.0/8`), each but the ranges with or without a port, and `*`. Names are not looked up for this.
+/// NO_PROXY as curl reads it: a name with its subdomains (also as `.name` or `*.name`), an address, a range of
+/// addresses (`10.0.0.0/8`), or `*`. All but a range may have a port. Names are not looked up for this.
 fn is_exempt(list: &str, host: &str, port: u16) -> bool {
     list.split([',', ' ']).map(str::trim).filter(|entry| !entry.is_empty()).any(|entry| {
         let (pattern, its_port) = match entry.rsplit_once(':') {
@@ -62,7 +62,8 @@ fn is_below(host: &str, pattern: &str) -> bool {
     }
 }
 
-/// Whether an address begins with as many bits of the network's (RFC 4632). None if that is not a range.
+/// Whether the first `length` bits of the address and the network are the same (RFC 4632). None if these are no
+/// range.
 fn is_within(address: IpAddr, network: &str, length: &str) -> Option<bool> {
     let (network, length): (IpAddr, u32) = (network.parse().ok()?, length.parse().ok()?);
     let (one, other, width) = match (address.to_canonical(), network) {

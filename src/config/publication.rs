@@ -35,7 +35,7 @@ pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// The places that options and variables name. One that this run reads is refused: it would be overwritten.
+/// The places that options and variables name. A file that this run reads is refused: it would be overwritten.
 pub fn publications(arguments: &mut Arguments) -> Result<Publications, Failure> {
     let format =
         option_or_variable(arguments.access_token_format, "DOCUSIGN_ACCESS_TOKEN_FORMAT", AccessTokenFormat::parse)?;

@@ -63,8 +63,9 @@ fn read_file(path: &Path) -> Result<Secret, Failure> {
         read_at_most(io::stdin(), MAX_SECRET)
     };
     let bytes = read.map_err(|error| Failure::unreadable(path, ROLE, &error))?;
-    let text = text::decode(&bytes)
-        .map_err(|_| Failure::unusable(path, ROLE, "not text", "the file must hold only the secret, as UTF-8 text"))?;
+    let text = text::decode(&bytes).map_err(|_| {
+        Failure::unusable(path, ROLE, "it is not text", "the file must hold only the secret, as UTF-8 text")
+    })?;
     one_line(&path.display().to_string(), &text)
 }
 
@@ -78,7 +79,11 @@ fn one_line(source: &str, text: &str) -> Result<Secret, Failure> {
     }
     if line.contains(char::is_control) {
         let hint = "put only the secret there, on one line";
-        return Err(Failure::configuration(source, "the client secret is more than one line", hint));
+        return Err(Failure::configuration(
+            source,
+            "the client secret contains a newline or another control character",
+            hint,
+        ));
     }
     Ok(Secret::new(line))
 }

@@ -49,7 +49,7 @@ impl Unsuccessful {
     /// A response that may hold tokens, and was saved in this file.
     pub fn kept(&self, context: Context<'_>, file: &Path) -> Failure {
         let what = format!(
-            "the response of {} was not understood, and is kept in {}: {}",
+            "the response from {} was not understood, and is kept in {}: {}",
             context.endpoint.host(),
             file.display(),
             self.cause
@@ -144,7 +144,7 @@ fn client_hints(context: Context<'_>) -> Vec<String> {
     hints.extend(context.client_oddities.iter().map(odd));
     if context.endpoint.docusign().is_some() {
         hints.push(
-            "Docusign says the same when the key and the secret are swapped, or belong to the other --environment"
+            "Docusign reports the same error if the integration key and the secret are swapped, or belong to the other --environment"
                 .to_owned(),
         );
     }

@@ -12,7 +12,7 @@ const AGAIN: &str = "then run the login again: a code cannot be used twice";
 
 impl Unsuccessful {
     pub fn login_diagnosis(&self, context: Context<'_>) -> Failure {
-        let mut what = format!("not logged in by {}: {}", context.endpoint.host(), self.cause);
+        let mut what = format!("not logged in at {}: {}", context.endpoint.host(), self.cause);
         if let Some(trace) = &self.trace {
             what += &format!(" (request id {trace})");
         }
@@ -20,7 +20,7 @@ impl Unsuccessful {
         let failure = Failure::new(exit, context.token_file.display().to_string(), what);
         match &self.cause {
             _ if self.is_code_rejected() => failure
-                .hint("a code works once, at Docusign within two minutes, and only with the --redirect-uri that the address had")
+                .hint("a code works only once, only with the --redirect-uri of its address, and at Docusign only for two minutes")
                 .hint("run the login again, and paste the address as soon as the browser shows it"),
             Cause::Rejected(error) if is_about_scope(error) => failure.hint("check --scope").hint(AGAIN),
             _ => {
@@ -33,7 +33,7 @@ impl Unsuccessful {
     /// A response that may hold tokens, and was saved in this file.
     pub fn kept_by_login(&self, context: Context<'_>, file: &Path) -> Failure {
         let (host, file, token_file) = (context.endpoint.host(), file.display(), context.token_file.display());
-        let what = format!("the response of {host} was not understood, and is kept in {file}: {}", self.cause);
+        let what = format!("the response from {host} was not understood, and is kept in {file}: {}", self.cause);
         Failure::new(Exit::IoErr, token_file.to_string(), what)
             .hint(format!("look in {file} for a refresh token, and store it in {token_file} as refresh_token"))
             .hint("if there is none, delete the file, check --token-endpoint, and run the login again")

@@ -209,7 +209,7 @@ fn target_host(location: Option<&str>) -> String {
             let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
             authority.rsplit('@').next().unwrap_or(authority).to_owned()
         }
-        None => format!("another path of the same host, {}", location.split(['?', '#']).next().unwrap_or("")),
+        None => format!("another path on the same host, {}", location.split(['?', '#']).next().unwrap_or("")),
     }
 }
 
@@ -252,7 +252,7 @@ mod tests {
         for (location, host) in [
             (Some("https://user:pass@login.example.org/x?token=1"), "login.example.org"),
             (Some("//example.org"), "example.org"),
-            (Some("/o/token/?a=b"), "another path of the same host, /o/token/"),
+            (Some("/o/token/?a=b"), "another path on the same host, /o/token/"),
             (None, "nowhere (no Location)"),
         ] {
             assert_eq!(target_host(location), host);

@@ -22,7 +22,7 @@ pub fn read_line() -> Result<Secret, Failure> {
         .take(MAX_LINE)
         .read_until(b'\n', &mut line)
         .map_err(|error| Failure::new(Exit::NoInput, SUBJECT, format!("cannot read: {}", reason(&error))))?;
-    // Of UTF-16, the newline's second half is still to come.
+    // In UTF-16 LE the newline's second byte was not read.
     if line.starts_with(b"\xFF\xFE") {
         line.truncate(line.len() & !1);
     }
@@ -34,10 +34,10 @@ pub fn read_line() -> Result<Secret, Failure> {
 pub fn failure(no_code: NoCode, mask: &Mask) -> Failure {
     let unusable = |what: &str| Failure::new(Exit::DataErr, SUBJECT, what);
     match no_code {
-        NoCode::Empty => unusable("no address and no code was given")
+        NoCode::Empty => unusable("no address or code was given")
             .hint("after the login, paste the whole address that the browser shows, or the code in it alone"),
         NoCode::Unreadable => unusable(
-            "the line is neither an address nor a code: it has spaces or other characters that neither can have",
+            "the line is neither an address nor a code: it contains a space or a character that neither allows",
         )
         .hint("paste the whole address that the browser shows after the login, on one line"),
         NoCode::NotYetLoggedIn => {
@@ -56,7 +56,7 @@ pub fn failure(no_code: NoCode, mask: &Mask) -> Failure {
 #[cfg(unix)]
 fn cut_off(failure: Failure) -> Failure {
     failure
-        .hint("a terminal cuts off what is longer than a line of 4095 bytes (macOS: 1024); \"stty -icanon\" before the login lifts this limit")
+        .hint("a terminal cuts a line off after 4095 bytes (macOS: 1024); to lift this limit, run \"stty -icanon\" before the login")
         .hint("or paste only the code: the text between \"code=\" and the next \"&\"")
 }
 

@@ -89,12 +89,12 @@ impl ErrorResponse {
         let description = Some(mask.printable(&said.description(code.as_deref()))).filter(|text| !text.is_empty());
         let reference =
             REFERENCES.iter().find_map(|name| Some(format!("{name} {}", mask.printable(&object.string(name)?))));
-        // Nothing that is known: then the server's own text.
+        // If nothing is recognized, show the server's own text.
         let description = description.or_else(|| code.is_none().then(|| mask.excerpt(&object.write(&Layout::COMPACT))));
         Some(Self { code, description, reference, meaning })
     }
 
-    /// What a text that is neither JSON nor a page says, if that is known.
+    /// The error in a text that is neither JSON nor HTML, if it is a known one.
     pub fn read_text(text: &str, mask: &Mask) -> Option<Self> {
         let first_word = text.split([' ', ':', ',']).next().unwrap_or_default().to_owned();
         let meaning = Meaning::of(&[first_word], &[text.to_owned()]);

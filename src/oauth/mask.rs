@@ -12,10 +12,10 @@ use std::collections::HashSet;
 use crate::secret::Secret;
 use crate::terminal;
 
-/// So many characters in a row of a secret give it away.
+/// This many consecutive characters of a secret are masked.
 const RUN: usize = 8;
 
-/// So many letters and digits in a row do, whatever stands between them.
+/// So are this many consecutive letters and digits, whatever other characters stand between them.
 const SPACED_RUN: usize = 12;
 
 /// No token is shorter.
@@ -31,7 +31,7 @@ pub struct Mask {
     searches: OnceCell<Searches>,
 }
 
-/// Every run of one length in the secrets, in lower case; and of each secret that is shorter, all of it.
+/// Every run of `length` characters in the secrets, and every shorter secret as a whole; in lower case.
 struct Runs {
     length: usize,
     texts: HashSet<Vec<u8>>,
@@ -59,7 +59,7 @@ impl Mask {
         terminal::printable(&self.masked(text))
     }
 
-    /// The same of a text that nobody understands: whatever in it is long enough for a token is masked, too.
+    /// As [`Self::printable`], for a text that was not understood: anything as long as a token is masked, too.
     pub fn excerpt(&self, text: &str) -> String {
         let mut excerpt = String::new();
         for word in text.split_inclusive(|character: char| !is_of_token(character)) {
@@ -114,7 +114,7 @@ impl Mask {
     }
 }
 
-/// What to look for: made when it is needed, which it rarely is.
+/// What to search for; made at first use, because most runs need none.
 struct Searches {
     runs: Runs,
     /// Of letters and digits alone.

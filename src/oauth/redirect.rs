@@ -1,8 +1,8 @@
 //! The line that a human pastes after a login in the browser: the whole address to which the authorization
 //! server sent the browser (RFC 6749, sections 4.1.2 and 4.1.2.1), or the code alone.
 //!
-//! An address has to carry this login's state (section 10.12). A code alone cannot; there the verifier of
-//! PKCE guards what the state does. The `iss` parameter (RFC 9207) is not needed: a login knows one server.
+//! An address has to carry this login's state (section 10.12). A code alone cannot; then only the
+//! verifier of PKCE protects the login. The `iss` parameter (RFC 9207) is not needed: a login knows one server.
 
 use percent_encoding::percent_decode_str;
 

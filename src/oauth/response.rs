@@ -1,7 +1,7 @@
 //! A response of the token endpoint (RFC 6749, section 5). Pure.
 //!
 //! A successful response in which tokens can be found counts as tokens, however odd it is: the server has spent the
-//! refresh token for them. Of any other response it is known whether it may hold some.
+//! refresh token for them. Any other response is judged by whether it may hold some.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::member_names::Subject;
 use crate::secret::Secret;
 use crate::text;
 
-/// A token response: its members, as the server wrote them, have a token.
+/// A token response: its members as the server wrote them, at least one token among them.
 pub struct TokenResponse {
     pub members: Object,
     /// None if the server sent none, or an empty one (Azure, PayPal): the old one stays.
@@ -118,8 +118,8 @@ fn unreadable(text: &str, body: Body<'_>, mask: &Mask) -> NoTokens {
         // gzip's mark, or what is left of it in text.
         () if text.starts_with("\u{1f}\u{fffd}") => "a compressed body",
         () if is_page => "an HTML page",
-        () if search::find_tokens(text, FormEnd::Known).is_some() => "tokens in it",
-        () if search::objects(text).next().is_some_and(|object| object.is_ok()) => "JSON in which no tokens were found",
+        () if search::find_tokens(text, FormEnd::Known).is_some() => "a body that contains tokens",
+        () if search::objects(text).next().is_some_and(|object| object.is_ok()) => "JSON without recognizable tokens",
         () => "a body that is not a JSON object",
     };
     // The beginning of an object, or of a form, has no whole refresh token, which would have been found: there is

@@ -66,7 +66,7 @@ fn find_in_objects(text: &str) -> Option<Found> {
         };
         match (has_token(&object, "access_token"), has_token(&object, "refresh_token")) {
             (true, true) => return Some(Found { members: object, is_cut, is_scattered: false }),
-            // Of a response that was cut off, an access token alone is less than a replay may bring.
+            // In a response that was cut off, an access token alone is not enough: a replay may bring both tokens.
             (true, false) if !is_cut && !has_odd_refresh_token(&object) => with_access = with_access.or(Some(object)),
             (false, true) => with_refresh = with_refresh.or(Some((object, is_cut))),
             _ => {}
@@ -84,7 +84,7 @@ fn find_in_objects(text: &str) -> Option<Found> {
     }
 }
 
-/// Every object in a text; of one that does not end, the members before.
+/// Every object in a text; for one that is incomplete, the members before the fault.
 pub fn objects(text: &str) -> impl Iterator<Item = Result<Object, Object>> {
     let braces = text.match_indices('{');
     let starts = braces.filter(|(at, _)| text[at + 1..].trim_ascii_start().starts_with('"'));

@@ -1,6 +1,6 @@
 //! What a system knows of a file beyond its owner and mode.
 
-/// What stands in the way of a rename over a file, and no mode tells.
+/// What prevents a rename over a file, and is not in its mode.
 pub struct Attributes {
     /// It can't be replaced.
     pub is_immutable: bool,

@@ -1,4 +1,4 @@
-//! What only Linux knows, on other systems: nothing is reserved, and on Unix nothing is immutable.
+//! Stands in for `linux` on other systems: nothing is reserved, and on Unix nothing is immutable.
 
 use std::fs::File;
 use std::io;

@@ -12,7 +12,7 @@ use super::attributes::Attributes;
 use super::retry::retrying;
 
 /// Whether the file is immutable or append-only: modes say who may write into a file, not whether a rename
-/// may replace it. And whether it is mounted by itself. One call tells both, of Linux 5.8 or later (statx(2)).
+/// may replace it. And whether it is mounted by itself. From Linux 5.8 on, one call tells both (statx(2)).
 pub fn attributes(tokens: &Path, _metadata: &Metadata) -> io::Result<Attributes> {
     const UNREPLACEABLE: u64 = 0x10 | 0x20;
     const MOUNT_ROOT: u64 = 0x2000;
@@ -30,7 +30,7 @@ pub fn attributes(tokens: &Path, _metadata: &Metadata) -> io::Result<Attributes>
     })
 }
 
-/// The attributes that are set, and those of which the file system knows whether they are.
+/// The attributes that are set, and those that the file system reports.
 fn statx_attributes(path: &Path) -> io::Result<(u64, u64)> {
     // struct statx has 256 bytes, and these two at 8 and 56, on every processor.
     let mut buffer = [0_u64; 32];
@@ -43,7 +43,7 @@ fn statx_attributes(path: &Path) -> io::Result<(u64, u64)> {
     }
 }
 
-/// The same for older kernels, and file systems that tell it in this way only.
+/// Whether the file is immutable or append-only, on older kernels and on file systems without statx attributes.
 fn has_immutable_flag(tokens: &Path) -> io::Result<bool> {
     const IMMUTABLE: libc::c_int = 0x10;
     const APPEND_ONLY: libc::c_int = 0x20;

@@ -18,7 +18,7 @@ pub enum Family {
 /// Why a name has no address; what says least about the name comes last.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unresolved {
-    /// Who knows about such names says that there is none (NXDOMAIN).
+    /// The name does not exist (NXDOMAIN), or is not listed.
     NoSuchName,
     /// The name is there, without an address of the kind.
     NoAddress,

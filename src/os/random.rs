@@ -7,8 +7,8 @@
 
 use crate::failure::Failure;
 
-/// Fails, naming the device, where one is needed that can't be read. A run that begins without would panic or
-/// lose its way in the middle, and no later one would fare better.
+/// Fails, and names the device, if one is needed and cannot be read. Otherwise the run, and every later one, would
+/// panic halfway.
 #[cfg(target_os = "linux")]
 pub fn require() -> Result<(), Failure> {
     use std::fs::File;
@@ -21,8 +21,7 @@ pub fn require() -> Result<(), Failure> {
     urandom.map_err(|why| missing("/dev/urandom", "this device", 9, &why))?;
     // Nobody reads from this one.
     let random = File::open("/dev/random");
-    random
-        .map_err(|why| missing("/dev/random", "this device, by which it says that /dev/urandom is ready,", 8, &why))?;
+    random.map_err(|why| missing("/dev/random", "this device", 8, &why))?;
     Ok(())
 }
 
@@ -32,7 +31,7 @@ fn missing(path: &str, device: &str, minor: u8, why: &std::io::Error) -> Failure
         "no random numbers: the kernel offers no getrandom, and {device} cannot be read: {}",
         crate::terminal::reason(why)
     );
-    let hint = format!("nothing was sent; make it in this root directory, as root: mknod -m 444 {path} c 1 {minor}");
+    let hint = format!("nothing was sent; create it in this root directory, as root: mknod -m 444 {path} c 1 {minor}");
     Failure::configuration(path, &what, &hint)
 }
 

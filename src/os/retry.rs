@@ -5,8 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// On Windows a scanner, an indexer or a reader may be the reason: access denied (5), sharing violation
-/// (32), lock violation (33), mapped into memory (1224); and of a file that was deleted while they
-/// have it open: it is there (80), or can't be opened (5).
+/// (32), lock violation (33), mapped into memory (1224); and, for a file that was
+/// deleted while they have it open, file exists (80) or access denied (5).
 const TRANSIENT: &[i32] = if cfg!(windows) { &[5, 32, 33, 80, 1224] } else { &[] };
 
 const PATIENCE: Duration = Duration::from_secs(2);

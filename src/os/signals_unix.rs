@@ -8,8 +8,8 @@
 use std::mem::MaybeUninit;
 use std::ptr;
 
-/// Lets signals end this process also where it is a container's first: the kernel spares that one
-/// from those that it does not handle (pid_namespaces(7)).
+/// Lets signals end this process even if it is the first one of a container, which the kernel protects from signals
+/// without a handler (pid_namespaces(7)).
 pub fn handle_as_pid_1() {
     if std::process::id() != 1 {
         return;
@@ -38,7 +38,7 @@ pub fn ignore_sigxfsz() {
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
-/// Blocks them from now on. Doing it twice is doing it once.
+/// Blocks them from now on. A second call changes nothing.
 pub fn block() {
     change_mask(libc::SIG_BLOCK);
 }
@@ -48,8 +48,8 @@ pub fn unblock() {
     change_mask(libc::SIG_UNBLOCK);
 }
 
-/// Blocks them for this thread as long as it lives: the kernel would else hand it a signal to the process that the
-/// main thread blocks. For a thread that may outlive its purpose.
+/// Blocks them in the calling thread for good, because the kernel would otherwise give it a signal that the main
+/// thread blocks. For a helper thread that may still run when the request is sent.
 pub fn leave_to_main_thread() {
     block();
 }

@@ -1,8 +1,7 @@
-//! Windows tells of Ctrl-C, Ctrl-Break and a closed console on a thread of its own: from the first byte of
-//! a request until its response is stored, that thread waits.
+//! Windows reports Ctrl-C, Ctrl-Break and a closed console on a thread of its own. From the first byte of a request
+//! until its response is stored, that thread waits.
 //!
-//! A closed console is granted five seconds by Windows; the end of a scheduled task by force can't be
-//! blocked.
+//! After the console is closed, Windows allows five seconds. The forced end of a scheduled task cannot be blocked.
 #![expect(unsafe_code, reason = "std has no console handlers")]
 
 use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError};
@@ -24,7 +23,7 @@ pub fn handle_as_pid_1() {}
 /// Windows has no such signal.
 pub fn ignore_sigxfsz() {}
 
-/// Blocks them from now on. Doing it twice is doing it once.
+/// Blocks them from now on. A second call changes nothing.
 pub fn block() {
     state().is_blocked = true;
     // Not again for another attempt: while a handler waits, the list of handlers is locked.

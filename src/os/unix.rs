@@ -82,7 +82,7 @@ pub fn lock_options() -> OpenOptions {
     options
 }
 
-/// Lets those lock who may write the token file. Best effort: a user who cannot open the lock gets a message.
+/// Lets those who may write the token file take the lock. Best effort: a user who cannot open the lock gets a message.
 pub fn share_lock(tokens: &Metadata, lock: &File) {
     let _ = copy_owner(tokens, lock);
     let _ = lock.set_permissions(Permissions::from_mode(tokens.mode() & 0o666 | 0o600));
@@ -123,7 +123,7 @@ pub fn has_hard_links(_tokens: &Path, metadata: &Metadata) -> bool {
     metadata.nlink() > 1
 }
 
-/// How a message calls the attribute with which a file can't be replaced, and what takes it away.
+/// The attribute that keeps a file from being replaced, as messages name it, and the command that removes it.
 pub const IMMUTABLE: &str = "immutable or append-only";
 pub const MAKE_MUTABLE: &str = "chattr -i -a";
 

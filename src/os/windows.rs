@@ -28,8 +28,8 @@ const KEPT_ATTRIBUTES: u32 = file_system::FILE_ATTRIBUTE_HIDDEN
 /// Windows takes a longer path only in the verbatim form; the names next to the file have suffixes.
 const MAX_PLAIN_PATH: usize = 230;
 
-/// The directory of the token file. Windows syncs no directory, but with a file what was logged of
-/// it, its new name included.
+/// The directory of the token file. Windows cannot sync a directory, but syncing a file also makes its new name
+/// durable.
 pub struct Directory;
 
 impl Directory {
@@ -90,7 +90,7 @@ pub fn resolve(given: &Path) -> io::Result<PathBuf> {
 /// Creates the draft, and nothing else: an existing file or link is an error. From its first
 /// instant nobody may open it who may not open the token file.
 pub fn create_draft(path: &Path, tokens: &Path, metadata: &Metadata) -> io::Result<File> {
-    // To replace a file is to delete it: who may not finds out here, and not after the request.
+    // Replacing a file means deleting it. A user who may not fails here, and not after the request.
     let tokens = OpenOptions::new().access_mode(file_system::READ_CONTROL | file_system::DELETE).open(tokens)?;
     let mut dacl = Descriptor::of(&tokens, security::DACL_SECURITY_INFORMATION)?;
     dacl.add(security::SE_DACL_PROTECTED);
@@ -103,7 +103,7 @@ pub fn create_draft(path: &Path, tokens: &Path, metadata: &Metadata) -> io::Resu
     })
 }
 
-/// Creates a file for whom its directory says, and nothing else: an existing file is an error.
+/// Creates a file with the access rights that its directory gives it. An existing file is an error.
 pub fn create_for_readers(path: &Path) -> io::Result<File> {
     File::create_new(path)
 }
@@ -178,7 +178,7 @@ pub fn lock_options() -> OpenOptions {
     options
 }
 
-/// Who may make a draft in this directory inherits the right to its lock.
+/// Everybody who may create a draft in this directory inherits access to the lock file.
 pub fn share_lock(_tokens: &Metadata, _lock: &File) {}
 
 /// Gives `file` the DACL of the token file as it stands, and, where allowed, its owner and group.
@@ -191,7 +191,7 @@ pub fn copy_protection(tokens: &Path, _metadata: &Metadata, file: &File) -> io::
     }
     dacl.give(file, security::DACL_SECURITY_INFORMATION)?;
     let owner = security::OWNER_SECURITY_INFORMATION | security::GROUP_SECURITY_INFORMATION;
-    // Mostly refused to who is not the owner. It lets nobody in: that is for the DACL to say.
+    // Usually refused to anyone but the owner. Nobody gains access by it: the DACL decides that.
     let _ = Descriptor::of(&tokens, owner).and_then(|descriptor| descriptor.give(file, owner));
     Ok(())
 }
@@ -274,7 +274,7 @@ pub fn has_hard_links(tokens: &Path, _metadata: &Metadata) -> bool {
     is_done != 0 && information.nNumberOfLinks > 1
 }
 
-/// How a message calls the attribute with which a file can't be replaced, and what takes it away.
+/// The attribute that keeps a file from being replaced, as messages name it, and the command that removes it.
 pub const IMMUTABLE: &str = "read-only";
 pub const MAKE_MUTABLE: &str = "attrib -r";
 

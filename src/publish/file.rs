@@ -1,4 +1,4 @@
-//! The access token into a file of its own, for readers that must not see the refresh token.
+//! Writes the access token to a file of its own, for readers that must not see the refresh token.
 //!
 //!     FILE          symlinks resolved first; the link itself survives
 //!     FILE.new      the draft, with the owner, group and mode of FILE before it holds a token
@@ -27,7 +27,7 @@ use crate::token_file::{TokenFile, disk};
 /// The variable that `EnvironmentFile=` sets, in the format `env`.
 const VARIABLE: &str = "DOCUSIGN_ACCESS_TOKEN";
 
-/// As many links to links are followed as Linux follows.
+/// How many symlinks in a row are followed: as many as Linux follows.
 const MAX_LINKS: usize = 40;
 
 /// A file that can be replaced, or created.
@@ -67,7 +67,7 @@ impl Target {
             Ok(metadata) if metadata.is_dir() => Err(refused("is a directory")),
             Ok(metadata) if !metadata.is_file() => Err(refused("is not a regular file")),
             Ok(metadata) if os::has_hard_links(&resolved, &metadata) => {
-                Err(refused("has other hard links, which a replacement would cut off"))
+                Err(refused("has other hard links, which replacing it would break"))
             }
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(refused(&format!("cannot be looked up: {}", reason(&error))))
@@ -145,7 +145,7 @@ impl Target {
     }
 }
 
-/// The path without links, also where nothing is there yet. The directory must be.
+/// The path with its links resolved. The file may be missing; its directory must exist.
 fn resolve(given: &Path) -> io::Result<PathBuf> {
     let mut path = given.to_owned();
     for _ in 0..MAX_LINKS {

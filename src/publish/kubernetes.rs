@@ -16,8 +16,8 @@
 //! | no response     | until the deadline; but not if the certificate is refused                   |
 //! | any other       | none                                                                        |
 //!
-//! A 400 can quote a part of what was sent, and an admission webhook may quote all of it. So no text of a
-//! response to a PATCH is ever shown, and of one to a GET only that of a 403, which names the account.
+//! A 400 can quote a part of what was sent, and an admission webhook may quote all of it. So the text
+//! of a response to a PATCH is never shown, and that of a response to a GET only for 403, where it names the account.
 
 use std::fs;
 use std::io;
@@ -111,7 +111,7 @@ impl ApiServer {
         &self.place
     }
 
-    /// Publishes, whatever number of attempts that takes, and ends by `deadline`.
+    /// Publishes, in as many attempts as it takes, and ends by `deadline`.
     pub fn publish(&mut self, ours: &AccessToken<'_>, deadline: Instant) -> Result<Published, Failure> {
         let mut attempts = 0;
         loop {
@@ -136,7 +136,7 @@ impl ApiServer {
         }
     }
 
-    /// One GET and, if it takes one, one PATCH.
+    /// One GET and, if the Secret differs, one PATCH.
     fn attempt(&mut self, ours: &AccessToken<'_>, deadline: Instant) -> Result<Published, FailedAttempt> {
         let found = self.send(Method::GET, None, deadline)?;
         let Some(object) = SecretObject::parse(&found.content()) else {
@@ -179,7 +179,7 @@ impl ApiServer {
         Err(FailedAttempt::failed(&reason))
     }
 
-    /// A response that says success, or why it does not.
+    /// The response, if its status is a success; otherwise why the attempt failed.
     fn judge(&self, method: &Method, response: Response, authorization: Secret) -> Result<Response, FailedAttempt> {
         let status = response.status;
         self.journal.step(format_args!("{method} {}: HTTP status {status}", self.place));

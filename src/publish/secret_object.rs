@@ -2,7 +2,7 @@
 //!
 //! | what is there                                          | what is done                              |
 //! |--------------------------------------------------------|-------------------------------------------|
-//! | something that writes Secrets by itself owns it        | refused: it would put the old one back    |
+//! | a controller or a tool that writes Secrets owns it     | refused: it would restore the old token   |
 //! | the same access token and expiry time                  | nothing                                   |
 //! | another access token that expires later                | nothing: it is newer. But not if it is    |
 //! |                                                        | the one that this run has replaced        |

@@ -16,7 +16,7 @@ pub fn read_up_to(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     retrying(|| bounded::read_up_to(File::open(path)?, limit))
 }
 
-/// The same of a file that had this length shortly before.
+/// As [`read_up_to`], for a file that had this length shortly before: see [`bounded::read_expecting`].
 pub fn read_expecting(path: &Path, limit: usize, length: usize) -> io::Result<Vec<u8>> {
     retrying(|| bounded::read_expecting(File::open(path)?, limit, length))
 }
@@ -46,8 +46,8 @@ pub fn truncate_durably(file: &File, length: usize) -> io::Result<()> {
     retrying(|| file.sync_all())
 }
 
-/// Proves room for `size` bytes in an empty file. The first `proven` ones are written, since on a thin volume or
-/// a server's nothing else proves anything. The others are reserved, or written as well where that can't be done.
+/// Proves room for `size` bytes in an empty file. The first `proven` ones are written, because on a
+/// thin volume or a server's only that is a proof. The others are reserved, or written, too, where that fails.
 pub fn make_room_durably(file: &File, proven: usize, size: usize) -> io::Result<()> {
     let written = match os::reserve(file, size) {
         Ok(()) => proven.min(size),

@@ -101,7 +101,7 @@ impl LockedTokenFile {
 
     fn too_large(&self) -> Failure {
         self.path
-            .failure(Exit::DataErr, "no room for new tokens: with them, the token file would be larger than 4 MiB")
+            .failure(Exit::DataErr, "no room for new tokens: they could make the token file larger than 4 MiB")
             .hint("nothing was sent; remove members that nobody reads")
     }
 
@@ -120,7 +120,7 @@ impl LockedTokenFile {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     "nothing was sent; make room on its volume"
                 }
-                _ => "nothing was sent; mount its directory, writable, instead of the file",
+                _ => "nothing was sent; instead of the file, mount its directory, and make it writable",
             })
     }
 }
@@ -132,12 +132,12 @@ impl Draft<'_> {
         self.state = State::Complete;
         let mut new = refreshed(sent);
         let mut content = new.document(sent.max_length(self.max_response));
-        // After a failed sync nothing is known of a file; a fresh one may fare better.
+        // After a failed sync the content of the file is unknown; a new file may succeed.
         if let Err(error) = self.write(&content) {
             self.write_second(&content).map_err(|_| self.not_written(&error))?;
             self.take_second()?;
         }
-        // Nobody who uses the lock wrote meanwhile; an editor or a human may have.
+        // No other run can have written meanwhile, but an editor or a human can.
         match read_any_if_changed(&self.locked.path, sent) {
             Ok(Some(now)) if !now.refresh_token().is_same(sent.refresh_token()) => {
                 return Err(self.set_aside());
@@ -162,7 +162,7 @@ impl Draft<'_> {
         Ok(Commit { stored: new, warnings })
     }
 
-    /// Syncs the name of what was renamed, and only then erases the note: it tells the next run to do so.
+    /// Syncs the new name, and only then erases the note, which tells the next run to sync it.
     fn finish(&self, placed: Placed, new: &TokenSet) -> Vec<Warning> {
         let mut warnings = match placed {
             Placed::Renamed => vec![],
@@ -184,7 +184,7 @@ impl Draft<'_> {
     pub fn keep_response(mut self, body: &[u8]) -> Result<PathBuf, Failure> {
         self.state = State::Complete;
         let kept = self.locked.path.response();
-        // So that the next run, should this one be killed, takes the draft for what it is.
+        // If this run is killed, this tells the next one that the draft holds a response.
         let _ = self.locked.lock.note_response();
         let written = os::make_private(&self.file)
             .and_then(|()| disk::write_durably(&self.file, body))
@@ -200,10 +200,10 @@ impl Draft<'_> {
 
     fn write_response_again(&self, kept: &Path, body: &[u8]) -> io::Result<File> {
         let file = self.replaced.create(kept, self.locked.path.resolved())?;
-        // It is private from its first instant; whose it is matters less than that it is there.
+        // It is private from its creation. A wrong owner is better than no file.
         let _ = self.replaced.metadata().map(|metadata| os::copy_owner(metadata, &file));
         disk::write_durably(&file, body)?;
-        // What the draft has of the response is safe here.
+        // The new file holds all that the draft has of the response.
         let _ = disk::remove(&self.path);
         Ok(file)
     }
@@ -226,7 +226,7 @@ impl Draft<'_> {
         disk::rename(&second, &self.path).map_err(|error| self.saved_in(&second, "cannot rename the draft", &error))
     }
 
-    /// Someone else's login stays. It is on the disk before ours gives way to it.
+    /// Keeps the other login, and syncs it before the tokens of this run are set aside for it.
     fn set_aside(&self) -> Failure {
         let rescue = self.locked.path.rescue();
         let renamed = self
@@ -235,12 +235,12 @@ impl Draft<'_> {
             .and_then(|()| os::sync(self.locked.path.resolved()))
             .and_then(|()| disk::rename(&self.path, &rescue));
         if let Err(error) = renamed {
-            return self.not_saved("another login was stored meanwhile, and the draft cannot be set aside", &error);
+            return self.not_saved("another login was stored during the run, and the draft cannot be renamed", &error);
         }
         if self.directory.sync_name(&self.file).is_ok() {
             let _ = self.locked.lock.erase_note();
         }
-        self.after("the new tokens are not saved in place: meanwhile another login was stored in the token file")
+        self.after("the new tokens are not saved in place: another login was stored in the token file during the run")
             .hint(format!("the other login was kept; the tokens of this run are in {}", rescue.display()))
             .hint("keep the one that works and delete the other file")
     }
@@ -286,8 +286,8 @@ impl Draft<'_> {
         failure.hint("the refresh token may be spent: if the server rejects the next run, log in again")
     }
 
-    /// Gives what was written of the tokens names that no run touches, and tells them. A draft that looks
-    /// complete stays: the next run puts it in place.
+    /// Renames partial drafts to rescue files, and returns the names. A draft that looks complete stays: the next run
+    /// puts it in place.
     fn keep_parts(&self) -> Vec<String> {
         let drafts = [self.path.clone(), self.locked.path.second_draft()];
         let parts: Vec<PathBuf> = drafts.into_iter().filter_map(|draft| self.keep_part(draft)).collect();
@@ -307,7 +307,7 @@ impl Draft<'_> {
                 if disk::rename(&draft, &rescue).is_ok() {
                     return Some(rescue);
                 }
-                // The next run is to do it, and not to take it for what a power cut left.
+                // The next run must save it, and must not take it for the remains of a power cut.
                 let _ = self.locked.lock.erase_note();
                 Some(draft)
             }
@@ -318,7 +318,7 @@ impl Draft<'_> {
     fn ownership_not_copied(&self, error: &io::Error) -> Failure {
         let what = format!("cannot give the draft the owner and mode of the token file: {}", reason(error));
         Failure::new(Exit::CantCreat, self.path.display().to_string(), what).hint(format!(
-            "nothing was sent; run as the owner of the token file ({}), or give it to this user: chown or chgrp it",
+            "nothing was sent; run as the owner of the token file ({}), or make this user its owner with chown or chgrp",
             self.replaced.metadata().map(os::owner_of).unwrap_or_default()
         ))
     }
@@ -347,7 +347,7 @@ impl fmt::Display for Warning {
                 write!(f, "saved in place, but the draft could not be removed: {}", reason(error))
             }
             Self::MembersLeftOut => f.write_str(
-                "the token file is too large for all members of the response; its tokens were stored, other members not",
+                "the token file has no room for every member of the response; the tokens were stored, some other members were left out",
             ),
         }
     }

@@ -13,11 +13,11 @@ pub fn cannot_write(error: &io::Error, path: &Path) -> String {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             format!("nothing was sent; make room in {directory}")
         }
-        io::ErrorKind::FileTooLarge => "nothing was sent; raise the limit for a file's size (ulimit -f)".to_owned(),
+        io::ErrorKind::FileTooLarge => "nothing was sent; raise the file size limit (ulimit -f)".to_owned(),
         io::ErrorKind::PermissionDenied => {
             format!(
-                "nothing was sent; run as the token file's owner, who must have the right to write in {directory}, and \
-                 own this file if it is there"
+                "nothing was sent; run as the token file's owner, who must be able to write in {directory}, and must own \
+                 this file if it exists"
             )
         }
         _ => "nothing was sent".to_owned(),

@@ -2,8 +2,8 @@
 //!
 //! The lock is on a file of its own: a lock on TOKENS would be on the file that the commit replaces. The kernel
 //! releases it when the process ends. The note is written before a request, and erased once everything the run
-//! changed is durable. So a note that a run finds means that another one was interrupted; or, if it is of the kind
-//! that stays, that the refresh token it names brought a response that nobody has read yet.
+//! changed is durable. So a note means that an earlier run was interrupted, or ([`Note::Responded`]) that
+//! the refresh token it names brought a response that nobody has read yet.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _};
@@ -38,7 +38,7 @@ pub enum Note {
     Responded(Fingerprint),
 }
 
-/// Tells one refresh token from another, without telling the token (32 bits of FNV-1a).
+/// Distinguishes refresh tokens without revealing them (32 bits of FNV-1a).
 #[derive(PartialEq, Clone)]
 pub struct Fingerprint(Vec<u8>);
 
@@ -75,7 +75,7 @@ impl Note {
         })
     }
 
-    /// Of a login for a file that has no refresh token, or is not there.
+    /// The note of a login for a token file that is missing or has no refresh token.
     pub fn of_first_login() -> Self {
         Self::Replaces(Fingerprint::of(&Secret::new("")))
     }
@@ -152,7 +152,7 @@ impl Lock {
 }
 
 fn open(lock: &Path, tokens: &Path) -> io::Result<File> {
-    // Without O_CREAT first: in a sticky directory that forbids another user's file.
+    // First without O_CREAT: with it, a sticky directory refuses another user's file.
     match os::lock_options().open(lock) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let lock = os::lock_options().create(true).open(lock)?;
@@ -169,11 +169,11 @@ fn cannot_lock(lock: &Path, error: &io::Error) -> Failure {
     let failure = Failure::new(Exit::CantCreat, lock.display().to_string(), format!("cannot lock: {}", reason(error)));
     match error.kind() {
         io::ErrorKind::Unsupported => {
-            failure.hint("nothing was sent; this file system has no locks: keep the token file on one that has")
+            failure.hint("nothing was sent; this file system does not support locks: move the token file to one that does")
         }
         _ if os::is_lock_service_missing(error) => failure
             .hint("nothing was sent; the lock service of this file system is not running: for NFS, start rpc.statd here and on the server")
-            .hint("or keep the token file on a file system that has locks of its own"),
+            .hint("or move the token file to a file system that needs no lock service"),
         _ => failure.hint(cannot_write(error, lock)),
     }
 }
@@ -183,6 +183,6 @@ fn still_locked(path: &TokenPath, timeout: Duration) -> Failure {
     let waited = humantime::format_duration(timeout);
     let failure = path
         .failure(Exit::TempFail, format!("{lock} is still locked by another run after {waited}"))
-        .hint("run again later; --lock-timeout waits longer");
+        .hint("run again later, or wait longer with --lock-timeout");
     if cfg!(unix) { failure.hint(format!("to see which process holds it: lsof {lock}")) } else { failure }
 }

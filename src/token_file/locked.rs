@@ -32,7 +32,7 @@ pub enum Placed {
     Renamed,
     /// A rename cannot replace a mount point.
     Overwritten,
-    /// The same, and the draft is still there.
+    /// Overwritten, but the draft could not be removed.
     OverwrittenDraftLeft(io::Error),
 }
 
@@ -46,7 +46,7 @@ pub fn read_any(path: &TokenPath) -> Result<TokenSet, Unread> {
     read_by(TokenSet::parse_for_login, path)
 }
 
-/// The same again, after `before` was read from it; None if it still says that.
+/// As [`read_any`], after `before` was read from the file; None if it still holds the same.
 pub fn read_any_if_changed(path: &TokenPath, before: &TokenSet) -> Result<Option<TokenSet>, Unread> {
     match path.still_holds(before).map_err(Unread::Unreadable)? {
         true => Ok(None),
@@ -84,7 +84,7 @@ impl Unread {
 fn hint_of(fault: &Fault) -> Option<&'static str> {
     match fault.what {
         token_set::MISSING => Some(
-            "docusign-refresh login gets one with the scope for it: extended at Docusign, offline_access elsewhere",
+            "run docusign-refresh login to get one; its --scope must ask for it (Docusign: extended; most others: offline_access)",
         ),
         token_set::TOO_LARGE => Some("remove members that nobody reads"),
         _ => None,
@@ -97,7 +97,7 @@ impl LockedTokenFile {
         read(&self.path).map_err(|unread| unread.failure(&self.path))
     }
 
-    /// The decisive read. What was seen before the lock comes back as well, unless it is still there.
+    /// The decisive read. Also returns what was seen before the lock, if the file has changed since.
     pub fn read_after(&self, seen: Option<TokenSet>) -> Result<(TokenSet, Option<TokenSet>), Failure> {
         let is_same = seen.as_ref().map_or(Ok(false), |seen| self.path.still_holds(seen));
         match (seen, is_same.map_err(|error| self.path.unreadable(&error))?) {
@@ -106,14 +106,14 @@ impl LockedTokenFile {
         }
     }
 
-    /// The same for a login.
+    /// Reads what a login adds tokens to. A missing file counts as an empty object.
     pub fn read_for_login(&self) -> Result<TokenSet, Failure> {
         match read_any(&self.path) {
             Err(Unread::Unreadable(error)) if error.kind() == io::ErrorKind::NotFound => Ok(TokenSet::empty()),
             Err(Unread::NotATokenSet(fault)) => Err(self
                 .path
                 .failure(Exit::DataErr, format!("not a token file: {fault}"))
-                .hint("a login adds tokens to one JSON object, and creates the file if there is none")),
+                .hint("name a file that holds one JSON object, or one that does not exist: a login creates it")),
             stored => stored.map_err(|unread| unread.failure(&self.path)),
         }
     }
@@ -135,10 +135,10 @@ impl LockedTokenFile {
         let (tokens, response) = (self.path.given(), response.display());
         Err(self
             .path
-            .failure(Exit::IoErr, format!("the refresh token was sent before, and its response is kept in {response}"))
+            .failure(Exit::IoErr, format!("the refresh token was already sent, and the response is kept in {response}"))
             .hint(format!("nothing was sent; look in {response} for the new refresh token"))
             .hint(format!("store it in {tokens} as refresh_token, or log in again; then delete {response}"))
-            .hint(format!("if there is none in it, delete {response}: the next run then sends the stored one")))
+            .hint(format!("if it holds none, delete {response}: the next run then sends the stored refresh token")))
     }
 
     /// Lets other runs go on, before this one ends.

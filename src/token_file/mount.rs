@@ -16,9 +16,9 @@ pub fn looks_like_mount(path: &Path, tokens: &Metadata, directory: &Directory) -
     Ok(!directory.is_on_device_of(tokens)? || is_listed(path))
 }
 
-/// Fails where the mounted file could not be overwritten by a content of `size` bytes. Its volume is
-/// made to keep room for that, behind the end of the file, where nobody sees it; the overwriting
-/// gives back what it does not need.
+/// Fails where the mounted file could not be overwritten by a content of `size` bytes. The room
+/// for that is reserved behind the end of the file, where no reader sees it; the overwriting frees what it does not
+/// need.
 pub fn prove_writable(path: &Path, size: usize) -> io::Result<()> {
     let file = OpenOptions::new().write(true).open(path)?;
     match os::reserve(&file, size) {

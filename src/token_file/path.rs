@@ -22,7 +22,7 @@ const RESCUE: &str = ".rescue-";
 /// A response without tokens that this program could read.
 const RESPONSE: &str = ".answer-";
 
-/// No file system refuses a name for its length that has no more bytes (eCryptfs has the least).
+/// Every file system allows a name of this many bytes (eCryptfs allows the fewest).
 const SHORT_NAME: usize = 143;
 
 /// The path of a token file that can be replaced, as given and without links.
@@ -50,7 +50,7 @@ impl TokenPath {
             return Err(path.not_replaceable("is not a regular file"));
         }
         if os::has_hard_links(&path.resolved, &metadata) {
-            return Err(path.not_replaceable("has other hard links, which a replacement would cut off"));
+            return Err(path.not_replaceable("has other hard links, which replacing it would break"));
         }
         path.length.set(usize::try_from(metadata.len()).unwrap_or(usize::MAX));
         Ok(path)
@@ -67,12 +67,12 @@ impl TokenPath {
         Ok(content)
     }
 
-    /// Whether the file still says what this was read from.
+    /// Whether the file still holds the text that `tokens` was read from.
     pub fn still_holds(&self, tokens: &TokenSet) -> io::Result<bool> {
         retrying(|| tokens.is_read_from(File::open(&self.resolved)?))
     }
 
-    /// The same for a login, which creates the file if there is none.
+    /// Finds the token file for a login, which creates it if there is none.
     pub fn find_for_login(given: &Path) -> Result<Self, Failure> {
         let path = Self::unresolved_yet(given);
         match retrying(|| fs::symlink_metadata(given)) {
@@ -87,7 +87,7 @@ impl TokenPath {
     /// The path of a file that is not there yet.
     fn in_its_directory(self, given: &Path) -> Result<Self, Failure> {
         let Some(name) = given.file_name().filter(|_| !os::is_device(given)) else {
-            return Err(self.not_replaceable("is not a name for a file"));
+            return Err(self.not_replaceable("is not a file name"));
         };
         let directory = given.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         match retrying(|| os::resolve(directory)) {
@@ -109,8 +109,9 @@ impl TokenPath {
             Err(error) if error.kind() == io::ErrorKind::InvalidFilename => {
                 let suffix = longest.as_os_str().len() - self.resolved.as_os_str().len();
                 let what = "the name is too long: no room for the names of the draft and of saved tokens";
-                Err(self.failure(Exit::CantCreat, what)
-                    .hint(format!("nothing was sent; give the token file a name, or a path, that is {suffix} bytes shorter than the limit")))
+                Err(self.failure(Exit::CantCreat, what).hint(format!(
+                    "nothing was sent; use a name or path that is at least {suffix} bytes shorter than the limit"
+                )))
             }
             _ => Ok(()),
         }
@@ -130,7 +131,7 @@ impl TokenPath {
 
     /// Whether this is the path of the token file, or of one of those next to it.
     pub fn owns(&self, path: &Path) -> bool {
-        // Where names differ in more than their case.
+        // On Windows and macOS, case does not distinguish names.
         let name = |path: &Path| match cfg!(any(windows, target_os = "macos")) {
             true => path.to_string_lossy().to_lowercase(),
             false => path.to_string_lossy().into_owned(),
@@ -185,7 +186,7 @@ impl TokenPath {
         name.into()
     }
 
-    /// A failure about the token file, which is called as the user calls it.
+    /// A failure about the token file, under the name that the user gave.
     pub fn failure(&self, exit: Exit, what: impl Into<String>) -> Failure {
         Failure::new(exit, &self.given, what)
     }

@@ -33,15 +33,15 @@ pub enum Step {
     RemovePart,
     /// The second draft takes the first one's place.
     BecomeFirst,
-    /// It is not known what it is a part of.
+    /// It is incomplete, and may hold tokens.
     SavePart,
     SaveResponse,
     /// TOKENS holds another login.
     SetAside(Complete),
     Promote(Complete),
-    /// The same with what was salvaged from a part.
+    /// Promote what was salvaged from an incomplete draft.
     Salvage(Complete),
-    /// The same; what TOKENS says, which is not a token file, is saved before.
+    /// Save the content of TOKENS, which is not a token file; then promote.
     Replace(Complete),
 }
 
@@ -82,8 +82,8 @@ impl LockedTokenFile {
         }
     }
 
-    /// A part with the note of its run was being written when the machine went down: a run that ends by itself renames
-    /// it.
+    /// If the note of its run is still there, the machine went down while the part was written: a run that fails by
+    /// itself renames the part.
     fn step_for_part(&self, part: &[u8], note: &Note) -> Step {
         match read(&self.path) {
             Ok(stored) if note.is_about(&stored) => match stored.salvaged(part) {
@@ -148,17 +148,17 @@ impl Step {
             Self::SavePart => Some("would save an incomplete draft of an interrupted run"),
             Self::SaveResponse => Some("would save a response that an interrupted run could not read"),
             Self::SetAside(_) => {
-                Some("would save the tokens of an interrupted run; the token file holds another login and stays")
+                Some("would save the tokens of an interrupted run, and keep the token file, which holds another login")
             }
             Self::Promote(_) => Some("would recover the tokens of an interrupted run"),
             Self::Salvage(_) => Some("would recover the tokens of an interrupted run from an incomplete draft"),
-            Self::Replace(_) => {
-                Some("would recover the tokens of an interrupted run, and save what is there: it is not a token file")
-            }
+            Self::Replace(_) => Some(
+                "would recover the tokens of an interrupted run, and save the current content, which is not a token file",
+            ),
         }
     }
 
-    /// What failed where this step fails.
+    /// The message if this step fails.
     pub fn failure(&self) -> &'static str {
         match self {
             Self::Nothing | Self::Remove | Self::RemoveCopy | Self::RemovePart => {

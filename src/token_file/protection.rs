@@ -36,7 +36,7 @@ impl Protection {
         })
     }
 
-    /// Protects a file that was created so.
+    /// Gives this protection to a file that [`Self::create`] made.
     pub fn give(&self, file: &File, tokens: &Path) -> io::Result<()> {
         self.metadata().map_or(Ok(()), |metadata| os::copy_protection(tokens, metadata, file))
     }

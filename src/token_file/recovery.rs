@@ -22,9 +22,9 @@ use crate::token_file::protection::Protection;
 pub enum Recovery {
     /// The draft held newer tokens than TOKENS, and is TOKENS now.
     Promoted,
-    /// The same with the tokens in an incomplete draft.
+    /// The tokens of an incomplete draft are in TOKENS now.
     Salvaged,
-    /// The same; TOKENS was not a token file, and its content is saved here.
+    /// The draft is TOKENS now; what TOKENS was, not a token file, is saved here.
     Replaced(PathBuf),
     /// TOKENS holds another login; the draft is saved here.
     SetAside(PathBuf),
@@ -84,7 +84,7 @@ impl LockedTokenFile {
             Step::Nothing => Ok(Done::silent()),
             Step::Remove => disk::remove(draft).map(|()| Done::silent()),
             Step::RemoveCopy => {
-                // Someone may just have copied it there, or have been killed while overwriting.
+                // TOKENS may not be synced: somebody copied the draft, or a run was killed while overwriting.
                 os::sync(self.path.resolved())?;
                 disk::remove(draft).map(|()| Done::silent())
             }
@@ -185,7 +185,7 @@ impl fmt::Display for Recovery {
             ),
             Self::SetAside(path) => write!(
                 f,
-                "the token file holds another login than the one an interrupted run refreshed; that run's tokens were \
+                "an interrupted run refreshed a login that the token file no longer holds; the tokens of that run were \
                  saved as {}",
                 path.display()
             ),

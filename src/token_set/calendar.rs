@@ -14,7 +14,7 @@ pub struct Date {
 pub const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 pub const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
 
-/// So many days are 400 years, after which the calendar repeats itself.
+/// The days in 400 years, after which the calendar repeats itself.
 const DAYS_OF_AN_ERA: i64 = 146_097;
 
 /// From the first of March of the year 0 to 1970.

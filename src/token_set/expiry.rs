@@ -146,7 +146,7 @@ fn in_another_form(own: &str, form: &Form) -> Option<SystemTime> {
     own.at.filter(|_| !own.form.is_kin(form))
 }
 
-/// Whether a member of a response names a time but does not say it: null.
+/// Whether a member of a response is a time whose value is null.
 pub fn is_silent(name: &str, value: &str) -> bool {
     is_null(value) && meaning(name).is_some()
 }

@@ -76,7 +76,7 @@ pub fn in_terms_of<'a>(
         response.map(|(name, value)| Place { name, value, exact: None, others: Vec::new() }).collect();
     let mut also_access_token = None;
     for (name, value) in stored.iter() {
-        // A name that the response has too is for that member alone.
+        // A name that the response uses itself counts for that member only.
         if let Some(place) = places.iter_mut().find(|place| place.name == name) {
             place.exact = Some(value);
         } else if let Some(place) = places.iter_mut().find(|place| is_spelling(&place.name, &name)) {

@@ -145,7 +145,7 @@ impl Notation {
 }
 
 impl Form {
-    /// What a member gets that says nothing yet.
+    /// The form of a member that this program adds.
     pub const NEW: Self = Self::Number(Unit::Seconds, Notation::Whole);
 
     /// Whether a reader of one can read the other.

@@ -25,7 +25,7 @@ pub const MAX_KEPT: usize = (1 << 20) + (256 << 10);
 /// How long a server may be silent in a response that is not understood.
 const MAX_SILENCE: Duration = Duration::from_secs(3);
 
-/// Until when an attempt may take which step.
+/// The deadlines for the steps of an attempt.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadlines {
     /// The first byte of the request leaves by then, or not at all.
@@ -187,8 +187,8 @@ impl fmt::Debug for Attempt {
     }
 }
 
-/// From a proxy or an address to a connection that is watched, link by link. ureq's own chain makes a type of each
-/// link's outcome; one type for all is smaller.
+/// Makes the connection, link by link, and watches it. In ureq's own chain every link has a type of its own; one type
+/// for all makes a smaller program.
 #[derive(Debug)]
 pub struct Chain {
     attempt: Arc<Attempt>,
@@ -279,7 +279,7 @@ impl Transport for Observed {
         Ok(is_more)
     }
 
-    /// Never: ureq asks in order to keep a connection for later, by reading from it.
+    /// Always false: ureq asks only before it keeps a connection for later, and would read from it to find out.
     fn is_open(&mut self) -> bool {
         false
     }

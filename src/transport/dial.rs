@@ -18,7 +18,7 @@ use ureq::unversioned::transport::{Buffers, ConnectionDetails, LazyBuffers, Next
 use crate::journal::Journal;
 use crate::terminal::reason;
 
-/// As large as one gets (RFC 8446, section 5.2).
+/// The size of the largest record (RFC 8446, section 5.2).
 const TLS_RECORD: usize = (16 << 10) + 256 + 5;
 
 const FIRST_TURN: Duration = Duration::from_millis(500);
@@ -133,7 +133,7 @@ impl Transport for Socket {
         }
     }
 
-    /// Never: ureq asks in order to keep a connection for later, by reading from it.
+    /// Always false: ureq asks only before it keeps a connection for later, and would read from it to find out.
     fn is_open(&mut self) -> bool {
         false
     }

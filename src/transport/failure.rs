@@ -112,21 +112,21 @@ impl Reason {
             }
             (_, _, Stage::Handshaking) => {
                 "run again; if it fails again, check whether a firewall or proxy between this machine and the \
-                 server cuts TLS off"
+                 server interrupts TLS"
             }
             (_, _, Stage::Established) => "run again; --verbose shows each step",
         }
     }
 
-    /// Of a proxy that wants to know who asks (RFC 9110, section 11.7.1).
+    /// The hint for a proxy that requires authentication (RFC 9110, section 11.7.1).
     fn authentication_hint(&self, schemes: &[String]) -> &'static str {
         if !schemes.is_empty() && !schemes.iter().any(|scheme| scheme == "basic") {
-            return "the proxy requires NTLM or Negotiate, and this program supports only Basic: let a local proxy such as \
-                    cntlm or px authenticate, and give that one with --proxy";
+            return "the proxy requires NTLM or Negotiate, and this program supports only Basic: run a local proxy such as \
+                    cntlm or px that authenticates to it, and name that one with --proxy";
         }
         match self.proxy.as_ref().is_some_and(|proxy| proxy.has_credentials) {
             true => {
-                "the proxy refused the user and password in its URL: check them; special characters are percent-encoded there"
+                "the proxy refused the user and password in its URL: check them, and percent-encode special characters"
             }
             false => "give the proxy's user and password in its URL, percent-encoded: http://USER:PASSWORD@HOST:PORT",
         }
@@ -143,7 +143,7 @@ impl fmt::Display for Reason {
         match (&self.fault, self.stage) {
             (Fault::Tls(fault), _) => write!(f, "{fault}"),
             (Fault::LookUp(fault), _) => write!(f, "{fault}"),
-            (Fault::ProxyStatus { status, .. }, _) => write!(f, "it refused CONNECT with HTTP status {status}"),
+            (Fault::ProxyStatus { status, .. }, _) => write!(f, "CONNECT was refused with HTTP status {status}"),
             (Fault::NotHttp, _) => f.write_str("the response is not HTTP"),
             (Fault::BodyTooLarge, _) => f.write_str("the response is larger than 1 MiB"),
             (Fault::TimedOut, Stage::Resolving | Stage::Connecting) => f.write_str("connecting took too long"),

@@ -9,7 +9,7 @@ use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUT
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
 
 /// A body as it was before it was compressed, up to `limit` bytes; as it is where it is not compressed, or
-/// can't be read. Of one that was cut off, what stands before the cut.
+/// can't be read. For one that was cut off, the part before the cut.
 pub fn inflated(body: &[u8], limit: usize) -> Cow<'_, [u8]> {
     let data = match body {
         [0x1F, 0x8B, 8, ..] => gzip_data(body),

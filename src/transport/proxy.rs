@@ -14,14 +14,14 @@ impl ProxyServer {
     pub fn parse(url: &Secret) -> Option<Self> {
         let proxy = ureq::Proxy::new(url.expose()).ok()?;
         use ureq::ProxyProtocol::{Http, Https, Socks5, Socks5h};
-        // Else ureq takes a port that is none for one that was left out.
+        // Otherwise ureq takes an invalid port for a missing one.
         let authority = proxy.uri().authority()?;
         let is_port_read = authority.port().is_some() || authority.as_str().ends_with(authority.host());
         let is_spoken = matches!(proxy.protocol(), Http | Https | Socks5 | Socks5h);
         (is_port_read && is_spoken).then_some(Self(proxy))
     }
 
-    /// Whether a URL holds what no URL may: Windows' DOMAIN\USER, most likely.
+    /// Whether a URL has a backslash, which no URL may: most likely Windows' DOMAIN\USER.
     #[expect(clippy::disallowed_methods, reason = "searched for one character")]
     pub fn has_backslash(url: &Secret) -> bool {
         url.expose().contains('\\')

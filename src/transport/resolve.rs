@@ -31,7 +31,7 @@ use crate::os::names::{self, Family, Unresolved};
 use crate::os::signals;
 use crate::terminal::reason;
 
-/// How long the questions of one wave are alone, or of a short time a quarter.
+/// How long to wait before the next wave, but at most a quarter of the time that is left.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Somewhere to look for a host's addresses.
@@ -93,7 +93,7 @@ impl fmt::Display for LookUpFault {
 
 impl std::error::Error for LookUpFault {}
 
-/// Literal addresses stand for themselves, which takes no thread.
+/// Resolves hosts. A literal address needs no question and no thread.
 #[derive(Debug)]
 pub struct LiteralFirst(pub Arc<Attempt>);
 
@@ -110,7 +110,7 @@ impl Resolver for LiteralFirst {
             let until = attempt.deadlines.respond_by.min(Instant::now() + *timeout.after);
             let look_up = LookUp { host: host.to_owned(), port, until, journal: attempt.journal };
             let addresses = look_up.addresses().map_err(|fault| ureq::Error::Other(Box::new(fault)))?;
-            attempt.journal.step(format_args!("{host} has {addresses:?}"));
+            attempt.journal.step(format_args!("{host} resolves to {addresses:?}"));
             // As many as ureq takes.
             let _ = addresses.into_iter().try_for_each(|address| resolved.try_push(address));
         }
@@ -133,7 +133,7 @@ struct LookUp {
     journal: Journal,
 }
 
-/// What came back, and to a question of which wave.
+/// The wave of a question, and what it brought.
 type Findings = (usize, Result<Vec<SocketAddr>, Unresolved>);
 
 /// From the threads that ask to the one that waits; std's channels are larger.
@@ -197,7 +197,7 @@ impl LookUp {
     }
 
     /// Asks in a thread of its own. One that hangs ends with the process. A file does not hang, and is read
-    /// also where no thread is to be had.
+    /// even if no thread can be started.
     fn ask(&self, question: Question, wave: usize, inbox: &Arc<Inbox>) {
         self.journal.step(format_args!("looking up {}: {}", self.host, self.kind(question)));
         let (look_up, shared) = (self.clone(), inbox.clone());
@@ -225,7 +225,7 @@ impl LookUp {
 
     fn find(&self, question: Question) -> Result<Vec<SocketAddr>, Unresolved> {
         let with_port = |addresses: Vec<IpAddr>| addresses.into_iter().map(|address| (address, self.port).into());
-        // So that nothing else is linked where nothing else is asked.
+        // Windows asks nothing else; this keeps the rest out of the program.
         match if cfg!(windows) { Usual } else { question } {
             Usual => names::addresses(&self.host, self.port, Family::Any),
             Alone(family) => names::addresses(&self.host, self.port, family),

@@ -38,8 +38,10 @@ impl Roots {
             return false;
         }
         let system = rustls_native_certs::load_native_certs().certs;
-        journal
-            .step(format_args!("the issuer is not among the built-in roots; trying {} of the system's", system.len()));
+        journal.step(format_args!(
+            "the issuer is not among the built-in roots; trying the {} roots of the system",
+            system.len()
+        ));
         if system.is_empty() {
             return false;
         }
@@ -65,9 +67,9 @@ impl Identity {
     pub fn from_pem(certificate_pem: &[u8], key_pem: &[u8]) -> Result<Self, IdentityFault> {
         let chain = certificates(certificate_pem);
         if chain.is_empty() {
-            return Err(IdentityFault::Certificate("no PEM certificate in it"));
+            return Err(IdentityFault::Certificate("it contains no PEM certificate"));
         }
-        let no_key = IdentityFault::Key("no unencrypted PEM private key (PKCS#8, SEC1 or PKCS#1) in it");
+        let no_key = IdentityFault::Key("it contains no unencrypted PEM private key (PKCS#8, SEC1 or PKCS#1)");
         let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|_| no_key)?;
         let same_key = PrivateKey::from_pem(key_pem).map_err(|_| no_key)?;
         let identity = ClientCert::new_with_certs(&chain.iter().map(owned).collect::<Vec<_>>(), same_key);
@@ -75,7 +77,7 @@ impl Identity {
         match CertifiedKey::from_der(chain, key, &ring::default_provider()) {
             Ok(_) => Ok(Self(identity)),
             Err(rustls::Error::InconsistentKeys(_)) => Err(IdentityFault::KeyDoesNotFit),
-            Err(_) => Err(IdentityFault::Key("an unsupported kind of key")),
+            Err(_) => Err(IdentityFault::Key("its type of key is not supported")),
         }
     }
 }
@@ -123,10 +125,10 @@ pub enum TlsFault {
 }
 
 /// What ring and rustls have.
-const SPOKEN: &str = "this program speaks TLS 1.2 and 1.3 with AEAD cipher suites only (AES-GCM and ChaCha20-Poly1305), and \
-                      ECDHE over X25519, P-256 and P-384: the server must offer one of each";
+const SPOKEN: &str = "this program supports TLS 1.2 and 1.3, AES-GCM and ChaCha20-Poly1305, and ECDHE over X25519, P-256 and \
+                      P-384; the server must offer one of each";
 
-/// Of certificates that are not trusted, only these may be under other roots.
+/// The only certificate fault that other roots may cure.
 const UNKNOWN_ISSUER: &str = "its issuer is unknown";
 
 impl TlsFault {
@@ -160,8 +162,8 @@ impl TlsFault {
             E::NotValidYet | E::NotValidYetContext { .. } => ("it is not valid yet", CLOCK),
             E::NotValidForNameContext { presented, .. } if presented.is_empty() => (
                 "it has no subjectAltName",
-                "the server needs a certificate with its host as subjectAltName: a common name alone has not counted \
-                 since RFC 6125",
+                "the server needs a certificate that lists its host in subjectAltName; the common name is no longer used \
+                 (RFC 6125)",
             ),
             E::NotValidForName | E::NotValidForNameContext { .. } => {
                 ("it is for another host", "check the host in the token endpoint's URL")
@@ -171,7 +173,7 @@ impl TlsFault {
             // webpki's word, for which rustls has none: such as `openssl req -x509` makes.
             E::Other(why) if why.to_string() == "CaUsedAsEndEntity" => (
                 "it is a CA certificate, not a server's",
-                "the server needs one of its own: if self-signed, with basicConstraints=CA:FALSE",
+                "the server needs a certificate of its own; a self-signed one needs basicConstraints=CA:FALSE",
             ),
             _ => ("it is malformed or badly signed", REPLACE),
         };
@@ -182,8 +184,8 @@ impl TlsFault {
         matches!(self, Self::Certificate { what: UNKNOWN_ISSUER, .. })
     }
 
-    /// A server that is about to stop or broke down may say so in an alert; everything else that has a
-    /// name stays as it is.
+    /// Whether the next attempt would fail the same way: so does every fault but those without a name, and the alerts
+    /// of a server that is stopping or broken.
     pub(super) fn is_lasting(self) -> bool {
         !matches!(self, Self::Other | Self::Alert(AlertDescription::InternalError | AlertDescription::UserCanceled))
     }

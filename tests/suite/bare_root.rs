@@ -218,7 +218,7 @@ fn random_numbers_of_an_old_kernel_take_two_devices() {
         let message = String::from_utf8_lossy(&output.stderr);
         let wanted = [
             format!("docusign-refresh: {missing}: no random numbers: the kernel offers no getrandom, and this device"),
-            format!("hint: nothing was sent; make it in this root directory, as root: mknod -m 444 {missing} c 1 "),
+            format!("hint: nothing was sent; create it in this root directory, as root: mknod -m 444 {missing} c 1 "),
         ];
         assert!(wanted.iter().all(|line| message.contains(line)), "{message}");
         let left: Vec<_> = fs::read_dir(root.path("tokens")).expect("list the tokens").collect();

@@ -146,14 +146,14 @@ fn a_ca_file_that_is_none_is_refused_by_name() {
     let broken = kit::authority().pem().replace("MII", "%%%");
     let files = [
         ("missing.pem", None, "no such file"),
-        ("empty.pem", Some(String::new()), "no PEM certificate in it"),
-        ("key.pem", Some(key), "no PEM certificate in it"),
-        ("text.pem", Some("not a certificate at all\n".to_owned()), "no PEM certificate in it"),
-        ("broken.pem", Some(broken), "no PEM certificate in it"),
+        ("empty.pem", Some(String::new()), "it contains no PEM certificate"),
+        ("key.pem", Some(key), "it contains no PEM certificate"),
+        ("text.pem", Some("not a certificate at all\n".to_owned()), "it contains no PEM certificate"),
+        ("broken.pem", Some(broken), "it contains no PEM certificate"),
         (
             "junk.pem",
             Some("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned()),
-            "no PEM certificate in it",
+            "it contains no PEM certificate",
         ),
     ];
     for (name, content, why) in files {
@@ -214,7 +214,7 @@ fn a_ca_file_in_another_format_is_told_as_such() {
         let program = workspace.program().refreshing_at(&server).without("SSL_CERT_FILE");
         let outcome = program.args(["--ca-file", name]).run().expect_exit(66);
         let stderr = outcome.stderr();
-        assert!(stderr.contains(&format!("{name}: cannot use it as the CA file: it is {what}")), "{stderr}");
+        assert!(stderr.contains(&format!("{name}: cannot be used as the CA file: it is {what}")), "{stderr}");
         let command = stderr.lines().find_map(|line| line.strip_prefix("hint: convert it: ")).expect("a command");
         let command = command.replace("pkcs12 ", "pkcs12 -passin pass: ");
         shell(&command, &workspace.path(name));
@@ -252,7 +252,8 @@ fn a_ca_file_is_the_only_authority() {
 
 fn expect_system_store(outcome: Outcome, server: TokenServer) {
     let outcome = outcome.expect_exit(0);
-    let is_told = outcome.stderr().contains("the issuer is not among the built-in roots; trying 1 of the system's");
+    let is_told =
+        outcome.stderr().contains("the issuer is not among the built-in roots; trying the 1 roots of the system");
     assert!(is_told, "{}", outcome.report(&[]));
     let record = server.finish();
     assert_eq!((record.connections, record.requests.len()), (2, 1), "{}", outcome.report(&[]));

@@ -124,16 +124,28 @@ fn what_does_not_fit_is_refused_before_anything_is_sent() {
     let encrypted = encrypted.unwrap_or_else(|| "-----BEGIN ENCRYPTED PRIVATE KEY-----\n".to_owned());
     let refused: [(&[&str], &str, &str, i32, &str); 6] = [
         (&BOTH, &certificate, &other, 78, "client.key: the client key does not match the client certificate"),
-        (&BOTH, &certificate, &certificate, 66, "client.key: cannot use it as the client key: no unencrypted PEM"),
+        (
+            &BOTH,
+            &certificate,
+            &certificate,
+            66,
+            "client.key: cannot be used as the client key: it contains no unencrypted PEM",
+        ),
         (
             &BOTH,
             &certificate,
             &encrypted,
             66,
-            "client.key: cannot use it as the client key: it is an encrypted private",
+            "client.key: cannot be used as the client key: it is an encrypted private",
         ),
-        (&BOTH, &key, &key, 66, "client.pem: cannot use it as the client certificate: no PEM certificate"),
-        (&CERTIFICATE_ONLY, &certificate, "", 66, "client.pem: cannot use it as the client key: no unencrypted PEM"),
+        (&BOTH, &key, &key, 66, "client.pem: cannot be used as the client certificate: it contains no PEM certificate"),
+        (
+            &CERTIFICATE_ONLY,
+            &certificate,
+            "",
+            66,
+            "client.pem: cannot be used as the client key: it contains no unencrypted PEM",
+        ),
         (&["--client-key", "client.key"], "", &key, 64, "--client-key"),
     ];
     for (args, certificate, key, exit, message) in refused {
@@ -168,9 +180,9 @@ fn what_is_in_der_is_told_as_such() {
         (
             &certificate_der,
             &key,
-            "client.pem: cannot use it as the client certificate: it is a DER certificate, not PEM",
+            "client.pem: cannot be used as the client certificate: it is a DER certificate, not PEM",
         ),
-        (&certificate, &key_der, "client.key: cannot use it as the client key: it is a DER private key, not PEM"),
+        (&certificate, &key_der, "client.key: cannot be used as the client key: it is a DER private key, not PEM"),
     ];
     for (certificate, key, message) in told {
         let server = demanding(Version::Tls13);

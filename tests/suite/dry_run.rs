@@ -35,12 +35,14 @@ fn left() -> Vec<Left> {
         Left { files: vec![(AGAIN, part.clone())], dry: save.0, real: save.1 },
         Left {
             files: vec![(DRAFT, whole.clone()), note("0123abcd\n")],
-            dry: &["would save the tokens of an interrupted run; the token file holds another login and stays"],
-            real: &["the token file holds another login than the one an interrupted run refreshed"],
+            dry: &["would save the tokens of an interrupted run, and keep the token file, which holds another login"],
+            real: &["an interrupted run refreshed a login that the token file no longer holds"],
         },
         Left {
             files: vec![(DRAFT, whole), (TOKEN_FILE, "{\"access_tok".to_owned()), note("0123abcd\n")],
-            dry: &["would recover the tokens of an interrupted run, and save what is there: it is not a token file"],
+            dry: &[
+                "would recover the tokens of an interrupted run, and save the current content, which is not a token file",
+            ],
             real: &["the previous content was not a token file and was saved as"],
         },
     ]

@@ -475,7 +475,9 @@ fn a_file_system_without_locks_is_told_so() {
     if !Need::Strace.is_met() {
         return;
     }
-    for (reason, hint) in [("EOPNOTSUPP", "has no locks"), ("ENOLCK", "lock service"), ("ENOSYS", "has no locks")] {
+    for (reason, hint) in
+        [("EOPNOTSUPP", "does not support locks"), ("ENOLCK", "lock service"), ("ENOSYS", "does not support locks")]
+    {
         let mut scene = Scene::new("no-locks", Footing::Plain);
         let words = strace::words(&scene.log(), Some(&Injection::fail("flock", 1, reason)));
         let outcome = scene.program_under(words).run().expect_exit(73);

@@ -105,7 +105,11 @@ fn who_cannot_keep_owner_or_group_is_told_before_anything_is_spent() {
         chown(scene.workspace.directory(), Some(USER), Some(GROUP)).expect("give the directory away");
         let outcome = scene.program_under(as_the_user()).run().expect_exit(73);
         assert!(outcome.stderr().contains("owner and mode of the token file"), "{}", outcome.report(&[]));
-        assert!(outcome.stderr().contains("or give it to this user: chown or chgrp"), "{}", outcome.report(&[]));
+        assert!(
+            outcome.stderr().contains("or make this user its owner with chown or chgrp"),
+            "{}",
+            outcome.report(&[])
+        );
         assert_eq!(scene.settle().connections, 0);
         assert_eq!((scene.stored(), scene.litter()), (Some(0), vec![]));
         assert_eq!(Access::of(&scene.workspace.path(TOKEN_FILE)), access);

@@ -67,7 +67,7 @@ fn a_line_that_a_member_a_line_would_make_too_large_stays_one() {
 
 #[test]
 fn one_byte_too_many_is_refused_where_the_limit_falls() {
-    let no_room = "no room for new tokens: with them, the token file would be larger than 4 MiB\n";
+    let no_room = "no room for new tokens: they could make the token file larger than 4 MiB\n";
     let too_large = "not a token file: larger than 4 MiB (line 7, column 2)\n";
     for (length, wanted) in [(LARGEST + 100, no_room), (LIMIT, no_room), (LIMIT + 1, too_large)] {
         let server = kit::serve(Script::always(kit::rotation().step()));
@@ -114,7 +114,7 @@ fn what_is_written_can_be_read_again() {
         let outcome = workspace.program().refreshing_at(&server).run().expect_exit(0);
         let stored = String::from_utf8(workspace.read(TOKEN_FILE)).expect("text");
         assert!(stored.contains(&refresh_token(run)) && stored.contains("\"own\""), "run {run}");
-        let is_full = outcome.stderr().contains("warning: the token file is too large for all members");
+        let is_full = outcome.stderr().contains("warning: the token file has no room for every member");
         assert_eq!((is_full, stored.contains(&format!("member-{}", run - 1))), (run > 4, run <= 4), "run {run}");
     }
     assert_eq!(server.finish().requests.len(), 8);

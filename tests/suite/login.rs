@@ -254,8 +254,8 @@ fn a_place_that_takes_no_file_is_told_before_the_address() {
 #[test]
 fn a_line_without_a_code_sends_nothing_and_leaves_nothing() {
     let table = [
-        ("", 65, "no address and no code was given"),
-        ("  \"\" ", 65, "no address and no code was given"),
+        ("", 65, "no address or code was given"),
+        ("  \"\" ", 65, "no address or code was given"),
         ("no thanks", 65, "neither an address nor a code"),
         ("http://localhost/", 65, "the address has no code"),
         ("http://localhost/?state=$STATE", 65, "the address has no code"),
@@ -312,7 +312,7 @@ fn a_redirect_uri_that_is_not_registered_gets_no_code() {
 #[test]
 fn the_end_of_the_input_is_no_line() {
     let outcome = Stage::new("login-eof").login().run().expect_exit(65);
-    expect(&outcome, "no address and no code was given");
+    expect(&outcome, "no address or code was given");
 }
 
 /// Quotes, blanks, another encoding: what clipboards and files make of a line.
@@ -405,7 +405,7 @@ fn a_late_code_is_told_as_that() {
     let authorization = Authorization::new(&rotation, REDIRECT_URI).with_code_lifetime(Duration::ZERO);
     let stage = Stage::of("login-late", authorization, rotation);
     let outcome = stage.log_in().expect_exit(77);
-    expect(&outcome, "not logged in by localhost: the server says \"invalid_grant\": \"expired_client_token\"");
+    expect(&outcome, "not logged in at localhost: the server says \"invalid_grant\": \"expired_client_token\"");
     expect(&outcome, "two minutes");
     assert_eq!(names(&outcome), [""; 0], "{}", outcome.report(&[]));
 }
@@ -444,7 +444,7 @@ fn the_request_is_never_repeated() {
     for (number, (step, exit)) in table.into_iter().enumerate() {
         let stage = Stage::scripted(&format!("login-once-{number}"), Script::always(step));
         let outcome = stage.log_in_with(CODE).expect_exit(exit);
-        expect(&outcome, "not logged in by localhost");
+        expect(&outcome, "not logged in at localhost");
         expect(&outcome, "hint: ");
         assert_eq!(names(&outcome), [""; 0], "{}", outcome.report(&[]));
         let record = stage.server.finish();
@@ -525,13 +525,13 @@ fn userinfo_that_fails_is_a_warning() {
             response("401 Unauthorized", r#"{"error":"invalid_token","error_description":"Canary7-a"}"#),
             "HTTP status 401",
         ),
-        (response("200 OK", "{}"), "it has no accounts"),
-        (response("200 OK", "<html>Canary7-a"), "it is not a JSON object"),
+        (response("200 OK", "{}"), "the response lists no accounts"),
+        (response("200 OK", "<html>Canary7-a"), "the response is not a JSON object"),
         (Step::close_after_request(), "warning"),
     ] {
         let stage = Stage::scripted("login-no-userinfo", Script::once([tokens.clone(), step]));
         let outcome = stage.login().args(["--userinfo"]).stdin(format!("{CODE}\n")).run().expect_exit(0);
-        expect(&outcome, "warning: logged in, but the default account is not stored: ");
+        expect(&outcome, "warning: logged in, but the default account was not stored: ");
         expect(&outcome, text);
         assert_eq!(stage.stored()["refresh_token"], "Canary7-r");
         assert_eq!((stage.stored().get("account_id"), names(&outcome)), (None, vec![TOKEN_FILE]));

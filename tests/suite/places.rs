@@ -73,7 +73,7 @@ fn a_file_that_is_mounted_read_only_is_found_before_anything_is_spent() {
     let mut scene = Scene::new("file-read-only", Footing::Plain);
     scene.workspace.give("file.json", "");
     scene.workspace.give("file.json.lock", "");
-    let hint = "mount its directory, writable, instead of the file";
+    let hint = "instead of the file, mount its directory, and make it writable";
     expect_nothing_spent(
         scene,
         with_mounts(mount),
@@ -121,7 +121,7 @@ fn a_directory_that_one_may_not_write_is_found_before_anything_is_spent() {
     let as_the_user = || needs::as_user("65534", "65534", "12345", &[]).into_iter().map(OsString::from).collect();
     let hint = |scene: &Scene| {
         let directory = scene.workspace.directory();
-        format!("the token file's owner, who must have the right to write in {}", directory.display())
+        format!("the token file's owner, who must be able to write in {}", directory.display())
     };
     // The directory is root's, then the user's own, but closed.
     for owner in [0, 65534] {

@@ -179,30 +179,30 @@ fn a_proxy_that_does_not_connect_is_named() {
         ))
     };
     let conducts: [(&str, Step, i32, &str, &str); 14] = [
-        ("403", response("403 Forbidden"), 78, "it refused CONNECT with HTTP status 403\n", "--proxy none"),
+        ("403", response("403 Forbidden"), 78, "CONNECT was refused with HTTP status 403\n", "--proxy none"),
         (
             "407",
             response("407 Proxy Authentication Required"),
             78,
-            "it refused CONNECT with HTTP status 407\n",
+            "CONNECT was refused with HTTP status 407\n",
             "refused the user",
         ),
         (
             "407-of-windows",
             Step::response("HTTP/1.1 407 No\r\nProxy-Authenticate: NTLM\r\nProxy-Authenticate: Negotiate\r\n\r\n"),
             78,
-            "it refused CONNECT with HTTP status 407\n",
+            "CONNECT was refused with HTTP status 407\n",
             "only Basic",
         ),
         (
             "407-of-both",
             Step::response("HTTP/1.1 407 No\r\nProxy-Authenticate: NTLM\r\nProxy-Authenticate: Basic realm=x\r\n\r\n"),
             78,
-            "it refused CONNECT with HTTP status 407\n",
+            "CONNECT was refused with HTTP status 407\n",
             "refused the user",
         ),
-        ("302", response("302 Found"), 78, "it refused CONNECT with HTTP status 302\n", "--proxy none"),
-        ("502", response("502 Bad Gateway"), 75, "it refused CONNECT with HTTP status 502, after", "--proxy none"),
+        ("302", response("302 Found"), 78, "CONNECT was refused with HTTP status 302\n", "--proxy none"),
+        ("502", response("502 Bad Gateway"), 75, "CONNECT was refused with HTTP status 502, after", "--proxy none"),
         ("200-and-html", response("200 OK"), 78, "the server does not speak TLS\n", "intercepts"),
         ("html-alone", Step::response(page), 75, "the response is not HTTP, after", "--proxy none"),
         ("silent", Step::stall(), 75, "no response in time\n", "--proxy none"),
@@ -372,7 +372,7 @@ fn tinyproxy_finds_the_endpoint_down() {
         find_the_endpoint_down(
             &workspace,
             &format!("http://{}", proxy.address),
-            "it refused CONNECT with HTTP status 50",
+            "CONNECT was refused with HTTP status 50",
         );
     }
 }

@@ -335,7 +335,7 @@ fn an_older_token_never_replaces_a_newer_one() {
     pod.api.publish("Canary7-newer", FAR);
     let outcome = pod.run(&["--print", "status"]).expect_exit(0);
     assert!(
-        outcome.stderr().contains("; Secret esign/docusign-access has a newer one, which was kept"),
+        outcome.stderr().contains("; Secret esign/docusign-access holds a newer access token, which was kept"),
         "{}",
         outcome.stderr()
     );

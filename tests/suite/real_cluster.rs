@@ -112,7 +112,7 @@ fn an_older_run_leaves_the_token_of_a_newer_one(cluster: &Arc<Cluster>) {
     empty(cluster);
     let outcome = older.run(&["--min-ttl", "1m", "--verbose"]).expect_exit(0);
     assert!(outcome.stderr().contains("HTTP status 409"), "{}", outcome.stderr());
-    assert!(outcome.stderr().contains("has a newer one, which was kept"), "{}", outcome.stderr());
+    assert!(outcome.stderr().contains("holds a newer access token, which was kept"), "{}", outcome.stderr());
     assert_eq!(published(cluster).as_deref(), Some("Canary7-newer"));
 }
 

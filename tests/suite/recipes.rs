@@ -392,7 +392,7 @@ fn the_deployment_script_does_what_each_exit_code_asks_for() {
     let unauthorized = Step::response(json_response("401 Unauthorized", r#"{"error":"invalid_client"}"#));
     for (step, code, said) in [
         (None, 0, ""),
-        (Some(put_off()), 75, "deploy: Docusign was not to be reached"),
+        (Some(put_off()), 75, "deploy: Docusign could not be reached"),
         (Some(refusal()), 1, "deploy: someone has to log in"),
         (Some(unauthorized), 1, "deploy: this host or its settings"),
     ] {

@@ -463,8 +463,8 @@ fn devices_hold_no_secret() {
     for (option, device, code, said) in [
         ("--client-secret-file", "NUL", 78, nothing_is_there),
         ("--client-secret-file", "CON", 66, "CON: cannot read the client secret: "),
-        ("--ca-file", "NUL", 66, "NUL: cannot use it as the CA file: no PEM certificate in it"),
-        ("--client-cert", "NUL", 66, "NUL: cannot use it as the client certificate: "),
+        ("--ca-file", "NUL", 66, "NUL: cannot be used as the CA file: it contains no PEM certificate"),
+        ("--client-cert", "NUL", 66, "NUL: cannot be used as the client certificate: "),
     ] {
         let server = serve(Script::default());
         let program = workspace.program().refreshing_at(&server).without("DOCUSIGN_CLIENT_SECRET");

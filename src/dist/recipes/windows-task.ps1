@@ -8,8 +8,8 @@
 # No password is stored (the logon type is S4U), so the task reaches neither files on other machines nor files that
 # are encrypted for a user: keep the token file on a local disk. What the program says is added to refresh.log in
 # the same directory; there is no secret in it. Task Scheduler keeps nothing but the exit code: in decimal in the
-# list of schtasks /Query ("Last Result"), in hex in its window. Apart from ours, 0x41303 means not yet run, 0x41301
-# running now, and 0xC000013A ended by Ctrl-C or with its console. The history of all tasks is off at first:
+# list of schtasks /Query ("Last Result"), in hex in its window. Besides this program's codes, 0x41303 means not yet
+# run, 0x41301 running now, and 0xC000013A ended by Ctrl-C or with its console. To turn on the history of all tasks:
 #     wevtutil sl Microsoft-Windows-TaskScheduler/Operational /e:true
 # "End" in Task Scheduler is a kill, and so is the task's limit of ten minutes; a run needs less than two. A console
 # window may flash up briefly.

@@ -1,5 +1,5 @@
 //! The hosts file (hosts(5)), read as leniently as glibc does: the last line may lack its newline, lines
-//! may be long, and upper and lower case are the same. musl needs all three to be otherwise.
+//! may be long, and upper and lower case are the same. musl accepts none of these.
 
 use std::fs;
 use std::io::ErrorKind;

@@ -48,7 +48,7 @@ pub fn addresses(host: &str, until: Instant, journal: Journal) -> Result<Vec<IpA
     Err(worst)
 }
 
-/// What is of use here of resolv.conf(5).
+/// The part of resolv.conf(5) that is used here.
 #[derive(Debug, PartialEq, Eq)]
 struct Configuration {
     servers: Vec<IpAddr>,
@@ -134,8 +134,8 @@ fn step_until(until: Instant) -> io::Result<Duration> {
     }
 }
 
-/// A message with one question; none if it is not a name that DNS could hold. Every question has the same number: the
-/// connection tells whose responses they are.
+/// A message with one question; None if DNS cannot hold the name. Every question has the same id, because a
+/// connection asks one at a time.
 fn question(name: &str, record: Record) -> Option<Vec<u8>> {
     const RECURSION_DESIRED: [u8; 2] = [1, 0];
     const ONE_QUESTION: [u8; 8] = [0, 1, 0, 0, 0, 0, 0, 0];
