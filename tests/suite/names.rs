@@ -252,6 +252,9 @@ fn hosts_files() -> Vec<Place> {
     places.push(Place::new("hosts: upper case asked").hosts(format!("127.0.0.1 {NAME}\n")).host("TOKEN.corp.example"));
     places.push(Place::new("hosts: a dot at the end").hosts(format!("127.0.0.1 {NAME}\n")).host("token.corp.example."));
     places.push(Place::new("hosts: a short name").hosts("127.0.0.1 token").host("token"));
+    let empty = |what| Place { hosts: String::new(), ..Place::new(what).host("localhost") };
+    places.push(empty("hosts: no line for localhost"));
+    places.push(empty("hosts: no line for localhost, and no name server").configured(format!("nameserver {DEAD}\n")));
     places
 }
 
@@ -268,7 +271,8 @@ fn run_with(
     step: impl FnOnce(PathBuf) -> Step,
 ) -> (Outcome, NameServer, Record) {
     let workspace = Workspace::after_login("names");
-    let protection = kit::tls_on(Terms::new(Leaf::Localhost).names(&[NAME, "token", "alias-9.load-balancers.example"]));
+    let protection =
+        kit::tls_on(Terms::new(Leaf::Localhost).names(&[NAME, "token", "localhost", "alias-9.load-balancers.example"]));
     let server = TokenServer::start_at(place.address, protection, Script::always(step(workspace.directory())));
     let name_server = NameServer::start(address, place.rule);
     let configuration = place.configuration.map(|text| text.replace('@', &address.to_string()));

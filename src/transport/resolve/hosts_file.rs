@@ -3,20 +3,27 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::os::names::Unresolved;
 use crate::terminal::reason;
 
 const PATH: &str = "/etc/hosts";
 
+/// Without a line for it, and in a root directory without the file (RFC 6761, section 6.3).
+const LOCALHOST: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+
 pub fn addresses(host: &str) -> Result<Vec<IpAddr>, Unresolved> {
-    let text = fs::read(PATH).map_err(|why| match why.kind() {
-        ErrorKind::NotFound => Unresolved::NoSuchName,
-        _ => Unresolved::Other(format!("{PATH}: {}", reason(&why))),
-    })?;
-    let addresses = addresses_in(&String::from_utf8_lossy(&text), host.trim_end_matches('.'));
-    if addresses.is_empty() { Err(Unresolved::NoSuchName) } else { Ok(addresses) }
+    let host = host.trim_end_matches('.');
+    let text = match fs::read(PATH) {
+        Err(why) if why.kind() == ErrorKind::NotFound => Vec::new(),
+        text => text.map_err(|why| Unresolved::Other(format!("{PATH}: {}", reason(&why))))?,
+    };
+    match addresses_in(&String::from_utf8_lossy(&text), host) {
+        none if none.is_empty() && host.eq_ignore_ascii_case("localhost") => Ok(LOCALHOST.into()),
+        none if none.is_empty() => Err(Unresolved::NoSuchName),
+        addresses => Ok(addresses),
+    }
 }
 
 fn addresses_in(text: &str, host: &str) -> Vec<IpAddr> {
