@@ -70,16 +70,29 @@ impl Console {
     }
 }
 
-/// Writes to standard output. A closed pipe is not a failure: the reader has all it wants
-/// (`docusign-refresh --help | head -1`).
+/// Writes what `--print` names to standard output. A reader that is gone has not received it.
 pub fn print(text: &str) -> Result<(), Failure> {
-    let mut output = io::stdout().lock();
-    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(Exit::TempFail, "standard output", format!("cannot write: {}", reason(&error))))
-        }
+    write_output(text).map_err(|error| not_printed(&reason(&error)))
+}
+
+/// Writes a page to standard output. A closed pipe is not a failure: the reader has all it wants
+/// (`docusign-refresh --help | head -1`).
+pub fn print_page(text: &str) -> Result<(), Failure> {
+    match write_output(text) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(not_printed(&reason(&error))),
         _ => Ok(()),
     }
+}
+
+/// The failure of an output that cannot be written.
+pub fn not_printed(why: &str) -> Failure {
+    Failure::new(Exit::TempFail, "standard output", format!("cannot write: {why}"))
+}
+
+fn write_output(text: &str) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    output.write_all(text.as_bytes())?;
+    output.flush()
 }
 
 /// Writes a failure with its hints to standard error.

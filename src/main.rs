@@ -73,8 +73,8 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), Failure> {
     match cli::parse(env::args_os().skip(1))? {
-        Command::Help => console::print(&cli::help()),
-        Command::Version => console::print(VERSION),
+        Command::Help => console::print_page(&cli::help()),
+        Command::Version => console::print_page(VERSION),
         Command::Refresh(arguments) => refresh(*arguments),
         Command::Login(arguments) => login(*arguments),
     }
@@ -100,6 +100,8 @@ fn refresh(arguments: Arguments) -> Result<(), Failure> {
 fn finish(report: &Report, settings: &Settings, console: &Console) -> Result<(), Failure> {
     console.show_outcome(report);
     let Some(what) = settings.print else { return Ok(()) };
-    console::print(&report::printed(what, report, settings, SystemTime::now()))
+    report::printed(what, report, settings, SystemTime::now())
+        .map_err(console::not_printed)
+        .and_then(|text| console::print(&text))
         .map_err(|failure| failure.hint("the token file is safe; run again with --min-ttl to print what it holds"))
 }

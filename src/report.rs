@@ -125,20 +125,26 @@ fn rounded(duration: Duration) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_secs(duration.as_secs()))
 }
 
-/// What `--print` writes. A dry run has no tokens to show, only its status.
+/// What `--print` writes, or why it cannot. A dry run has no tokens to show, only its status.
 #[expect(clippy::disallowed_methods, reason = "--print is the user's wish to see them")]
-pub fn printed(what: Print, report: &Report, settings: &Settings, now: SystemTime) -> String {
+pub fn printed(what: Print, report: &Report, settings: &Settings, now: SystemTime) -> Result<String, &'static str> {
     let Report { outcome, stored, .. } = report;
-    let access_token = stored.access_token().map_or("", |token| token.expose());
+    let token = stored.access_token();
+    let access_token = token.map_or("", |token| token.expose());
     let refresh_token = stored.refresh_token().expose();
-    match (what, outcome) {
+    Ok(match (what, outcome) {
         (Print::Status, _) => status(report, settings, now),
         (_, Outcome::DryRun { .. }) => String::new(),
         (Print::AccessToken, _) => format!("{access_token}\n"),
         (Print::RefreshToken, _) => format!("{refresh_token}\n"),
+        (Print::Header, _) if token.is_some_and(|token| !token.is_one_line()) => {
+            return Err(
+                "the access token has characters that cannot be on one line; --print access-token prints it unchanged",
+            );
+        }
         (Print::Header, _) => format!("Authorization: Bearer {access_token}\n"),
         (Print::Tokens, _) => format!("New access token: {access_token}\nNew refresh token: {refresh_token}\n"),
-    }
+    })
 }
 
 /// One JSON object on one line, without secrets. `expires_at` is in epoch seconds, `rotated` is null

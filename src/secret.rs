@@ -41,6 +41,13 @@ impl Secret {
         self.expose().is_empty()
     }
 
+    /// Whether all of it can be on one line, as in a header field. RFC 6749, appendix A.12, allows only printable ASCII
+    /// in an access token.
+    #[expect(clippy::disallowed_methods, reason = "looked through, not shown")]
+    pub fn is_one_line(&self) -> bool {
+        self.expose().bytes().all(|byte| matches!(byte, b' '..=b'~'))
+    }
+
     /// Whether both hold the same text.
     #[expect(clippy::disallowed_methods, reason = "compared, not shown")]
     pub fn is_same(&self, other: &Secret) -> bool {

@@ -166,14 +166,13 @@ fn resolve(given: &Path) -> io::Result<PathBuf> {
     Err(io::ErrorKind::NotFound.into())
 }
 
-/// The content of the file. A line cannot hold every character: RFC 6749, appendix A.12, allows only printable
-/// ASCII in an access token.
+/// The content of the file. A line cannot hold every character.
 #[expect(clippy::disallowed_methods, reason = "stored in the access token file")]
 fn content(format: AccessTokenFormat, token: &Secret) -> Result<Secret, &'static str> {
-    let token = token.expose();
-    if format != AccessTokenFormat::Token && !token.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+    if format != AccessTokenFormat::Token && !token.is_one_line() {
         return Err("it has characters that cannot be on one line; --access-token-format token writes it unchanged");
     }
+    let token = token.expose();
     Ok(Secret::new(match format {
         AccessTokenFormat::Token => token.to_owned(),
         AccessTokenFormat::Header => format!("Authorization: Bearer {token}\n"),
