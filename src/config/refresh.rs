@@ -1,17 +1,18 @@
 //! The settings that a refresh and a login share, from what was typed and what this process was started with.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::arguments::{Arguments, AuthMethod, Run, parse_duration, parse_timeout};
 use super::environment::{option_or_variable, read_value, variable};
 use super::publication::{Publications, publications};
-use super::secret::{SourcedSecret, client_secret};
+use super::secret::{SourcedSecret, client_secret, is_path};
 use super::settings::{LoginCommand, Settings};
 use super::{client_id, pem, proxy};
 use crate::endpoint::{Environment, TokenEndpoint};
 use crate::exchange::Replay;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::oauth::{Client, ClientAuthentication};
 use crate::secret::Secret;
 use crate::transport::{Network, ProxyServer};
@@ -25,7 +26,9 @@ pub fn refresh_settings(mut arguments: Arguments) -> Result<(Settings, Network, 
     let method = option_or_variable(arguments.client_auth, "DOCUSIGN_CLIENT_AUTH", AuthMethod::parse)?;
     let id = option_or_variable(arguments.client_id, "DOCUSIGN_CLIENT_ID", client_id::parse)?;
     let id = id.ok_or_else(missing_client_id)?;
+    let token_file = token_file(arguments.token_file)?;
     let secret = client_secret(arguments.client_secret_file)?;
+    refuse_token_file(secret.as_ref(), &token_file)?;
     let secret_file = secret.as_ref().and_then(|secret| secret.file.clone());
     let files = [
         ("--client-secret-file", secret_file),
@@ -39,7 +42,7 @@ pub fn refresh_settings(mut arguments: Arguments) -> Result<(Settings, Network, 
         identity: pem::identity(arguments.client_cert, arguments.client_key)?,
     };
     let settings = Settings {
-        token_file: token_file(arguments.token_file),
+        token_file,
         client_oddities: client_oddities(&id, secret.as_ref()),
         client: Client { id, authentication: authentication(method, secret)? },
         endpoint,
@@ -56,10 +59,35 @@ pub fn refresh_settings(mut arguments: Arguments) -> Result<(Settings, Network, 
     Ok((settings, network, publications))
 }
 
-/// The token file's name as given, or the default.
-fn token_file(option: Option<PathBuf>) -> PathBuf {
-    let given = option.or_else(|| variable("DOCUSIGN_TOKEN_FILE").map(PathBuf::from));
-    given.unwrap_or_else(|| PathBuf::from("docusign.json"))
+/// The token file's name as given, or the default. A token in its place would be shown in every message.
+fn token_file(option: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    const VARIABLE: &str = "DOCUSIGN_TOKEN_FILE";
+    let (source, path) = match (option, variable(VARIABLE)) {
+        (Some(path), _) => ("TOKEN_FILE", path),
+        (None, Some(path)) => (VARIABLE, path.into()),
+        (None, None) => return Ok("docusign.json".into()),
+    };
+    match is_path(&path) || !is_like_token(&path) {
+        true => Ok(path),
+        false => Err(Failure::new(Exit::NoInput, source, "no such file, and the name looks like a token")
+            .hint("the value is not shown; if it is the name of a file, write ./ before it")),
+    }
+}
+
+/// Longer than names are, and without the extension of one: the parts of a JWT are long.
+fn is_like_token(path: &Path) -> bool {
+    path.as_os_str().len() > 64 && path.extension().is_none_or(|extension| extension.len() > 16)
+}
+
+/// Otherwise all tokens would be sent as the client secret.
+fn refuse_token_file(secret: Option<&SourcedSecret>, token_file: &Path) -> Result<(), Failure> {
+    let Some(SourcedSecret { source, file: Some(file), .. }) = secret else { return Ok(()) };
+    let is_same =
+        fs::canonicalize(file).is_ok_and(|file| fs::canonicalize(token_file).is_ok_and(|other| other == file));
+    match is_same {
+        true => Err(Failure::usage(source, "names the token file", "name the file that holds only the client secret")),
+        false => Ok(()),
+    }
 }
 
 fn missing_client_id() -> Failure {

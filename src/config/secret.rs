@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use super::environment::{read_text, variable};
 use crate::bounded::read_at_most;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::secret::Secret;
+use crate::terminal::reason;
 use crate::text;
 
 /// In bytes.
@@ -27,6 +28,7 @@ pub struct SourcedSecret {
 /// Finds the client secret: in the file that the option names, else in what the variables name, else in
 /// systemd's credentials. None for a public client.
 pub fn client_secret(option: Option<PathBuf>) -> Result<Option<SourcedSecret>, Failure> {
+    const OPTION: &str = "--client-secret-file";
     const FILE: &str = "DOCUSIGN_CLIENT_SECRET_FILE";
     const TEXT: &str = "DOCUSIGN_CLIENT_SECRET";
     const CREDENTIAL: &str = "docusign-client-secret in CREDENTIALS_DIRECTORY";
@@ -35,15 +37,15 @@ pub fn client_secret(option: Option<PathBuf>) -> Result<Option<SourcedSecret>, F
         Ok(Some(SourcedSecret { secret, source: source.to_owned(), file }))
     };
     if let Some(path) = option {
-        return sourced(read_file(&path)?, "--client-secret-file", Some(path));
+        return sourced(read_file(&path, OPTION)?, OPTION, Some(path));
     }
     let directory = variable("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     let credential = directory.map(|directory| directory.join("docusign-client-secret"));
     match (variable(FILE), variable(TEXT), credential.filter(|path| path.try_exists().unwrap_or(true))) {
         (None, None, None) => Ok(None),
-        (Some(path), None, None) => sourced(read_file(Path::new(&path))?, FILE, Some(path.into())),
+        (Some(path), None, None) => sourced(read_file(Path::new(&path), FILE)?, FILE, Some(path.into())),
         (None, Some(text), None) => sourced(one_line(TEXT, &read_text(TEXT, &text)?)?, TEXT, None),
-        (None, None, Some(path)) => sourced(read_file(&path)?, CREDENTIAL, None),
+        (None, None, Some(path)) => sourced(read_file(&path, CREDENTIAL)?, CREDENTIAL, None),
         (file, text, credential) => {
             let sources = [file.map(|_| FILE), text.map(|_| TEXT), credential.map(|_| CREDENTIAL)];
             let sources = sources.into_iter().flatten().collect::<Vec<_>>().join(" and ");
@@ -53,7 +55,7 @@ pub fn client_secret(option: Option<PathBuf>) -> Result<Option<SourcedSecret>, F
     }
 }
 
-fn read_file(path: &Path) -> Result<Secret, Failure> {
+fn read_file(path: &Path, source: &str) -> Result<Secret, Failure> {
     let read = if path != Path::new("-") {
         File::open(path).and_then(|file| read_at_most(file, MAX_SECRET))
     } else if io::stdin().is_terminal() {
@@ -62,11 +64,27 @@ fn read_file(path: &Path) -> Result<Secret, Failure> {
     } else {
         read_at_most(io::stdin(), MAX_SECRET)
     };
-    let bytes = read.map_err(|error| Failure::unreadable(path, ROLE, &error))?;
+    let bytes = read.map_err(|error| unreadable(path, source, &error))?;
     let text = text::decode(&bytes).map_err(|_| {
         Failure::unusable(path, ROLE, "it is not text", "the file must hold only the secret, as UTF-8 text")
     })?;
     one_line(&path.display().to_string(), &text)
+}
+
+fn unreadable(path: &Path, source: &str, error: &io::Error) -> Failure {
+    if is_path(path) {
+        return Failure::unreadable(path, ROLE, error);
+    }
+    Failure::new(Exit::NoInput, source, format!("cannot read {ROLE}: {}", reason(error))).hint(
+        "the value is not shown, because it may be the secret itself; give the path of a file that holds the secret",
+    )
+}
+
+/// Whether the value names a file, or a place for one. Otherwise it may be a secret in the wrong place; base64 has
+/// slashes, too.
+pub fn is_path(value: &Path) -> bool {
+    let is_place = |directory: &Path| directory != Path::new("/") && directory.is_dir();
+    value.symlink_metadata().is_ok() || value.parent().is_some_and(is_place)
 }
 
 /// A secret is one line of text; its newline is not part of it.
