@@ -24,7 +24,7 @@ pub use arguments::{
     AccessTokenFormat, Arguments, AuthMethod, Print, Run, Userinfo, Verbosity, parse_duration, parse_parameter,
     parse_text, parse_timeout,
 };
-pub use client_id::parse as parse_client_id;
+pub use client_id::{oddity, parse as parse_client_id};
 pub use environment::read_value;
 pub use header::parse as parse_header;
 #[cfg(target_os = "linux")]

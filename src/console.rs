@@ -40,8 +40,8 @@ impl Console {
         self.write_line(format_args!("warning: {warning}"));
     }
 
-    /// Warns of what looks like a mistake in the client id or secret.
-    pub fn warn_of_client(&self, oddities: &[String]) {
+    /// Warns of what looks like a mistake in the client id, its secret or the refresh token.
+    pub fn warn_of_oddities(&self, oddities: &[String]) {
         for oddity in oddities {
             self.warn(format_args!("{oddity}; it is sent unchanged"));
         }

@@ -12,7 +12,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::config::{Publications, Run, Settings};
+use crate::config::{self, Publications, Run, Settings};
 use crate::console::{self, Console};
 use crate::exchange::Unsuccessful;
 use crate::failure::Failure;
@@ -78,7 +78,7 @@ fn renew(
     }
 
     locked.expect_no_unread_response(&stored)?;
-    console.warn_of_client(&settings.client_oddities);
+    warn_of_oddities(settings, &stored, console);
     let draft = locked.draft(&stored, MAX_RESPONSE)?;
     journal.step(format_args!("the draft is in place"));
     let mut request = token_request(settings, &stored);
@@ -155,7 +155,7 @@ fn dry_run(
         drop(locked.draft(&stored, MAX_RESPONSE)?);
         console.journal().step(format_args!("the draft is in place"));
     }
-    console.warn_of_client(&settings.client_oddities);
+    warn_of_oddities(settings, &stored, console);
     let request = token_request(settings, &stored);
     let post = [format!("POST {}", settings.endpoint)].into_iter();
     let headers = settings.headers.iter().map(|(name, value)| format!("{name}: {value}"));
@@ -171,6 +171,13 @@ fn without_request(settings: &Settings, seen: Option<TokenSet>, stored: &TokenSe
     }
     let left = remaining_life(stored, settings.min_ttl?)?;
     Some(Outcome::StillFresh { left })
+}
+
+#[expect(clippy::disallowed_methods, reason = "only its first and last characters are looked at")]
+fn warn_of_oddities(settings: &Settings, stored: &TokenSet, console: &Console) {
+    let of_token = config::oddity(stored.refresh_token().expose()).map(|oddity| format!("the refresh token {oddity}"));
+    console.warn_of_oddities(&settings.client_oddities);
+    console.warn_of_oddities(of_token.as_slice());
 }
 
 fn token_request(settings: &Settings, stored: &TokenSet) -> TokenRequest {

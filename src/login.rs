@@ -70,7 +70,7 @@ impl Login<'_> {
             redirect_uri: self.settings.redirect_uri.as_str(),
             scope: &self.settings.scope,
         };
-        self.console.warn_of_client(&self.common.client_oddities);
+        self.console.warn_of_oddities(&self.common.client_oddities);
         self.console.ask_to_log_in(&request.address(proof), self.settings.redirect_uri.as_str());
         let line = input::read_line()?;
         read_code(&line, &proof.state).map_err(|no_code| {

@@ -1,5 +1,5 @@
 //! The client id, as it comes from files, `echo` and base64: impossible characters are refused, and likely mistakes
-//! cause a warning.
+//! cause a warning, as in a client secret or a refresh token.
 
 use crate::failure::InvalidValue;
 
@@ -19,7 +19,7 @@ pub fn parse(text: &str) -> Result<String, InvalidValue> {
     Err(InvalidValue::usage(&format!("the client id {place} {what}"), hint))
 }
 
-/// A likely mistake, although the id may be meant that way.
+/// A likely mistake, although the text may be meant that way.
 pub fn oddity(text: &str) -> Option<&'static str> {
     let is_quote = |c: char| matches!(c, '"' | '\'' | '`' | '\u{2018}'..='\u{201F}');
     if text.ends_with(char::is_whitespace) {
