@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use super::publication::with_suffix;
+
 /// What a file is instead, and how it becomes PEM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ForeignFormat {
@@ -100,20 +102,16 @@ fn value_of(tag: u8, bytes: &[u8]) -> Option<&[u8]> {
 }
 
 impl ForeignFormat {
-    /// The command that makes PEM of it, ready to be run.
+    /// The command that makes PEM of it, ready to be run. It writes to a name that only this file would lead to.
     pub fn command(&self, path: &Path) -> String {
         let name = |path: &Path| match path.display().to_string() {
             name if name.contains([' ', '\'', '(', '&']) => format!("\"{name}\""),
             name => name,
         };
-        let mut new = path.with_extension("pem");
-        if new == path {
-            new = path.with_extension("converted.pem");
-        }
         let words = self.command.split(' ').map(|word| match word {
             "IN" => name(path),
-            "OUT" => name(&new),
-            "OUT.p12" => name(&path.with_extension("p12")),
+            "OUT" => name(&with_suffix(path, ".pem")),
+            "OUT.p12" => name(&with_suffix(path, ".p12")),
             word => word.to_owned(),
         });
         words.collect::<Vec<_>>().join(" ")
@@ -160,9 +158,9 @@ mod tests {
     #[test]
     fn the_command_names_the_files() {
         for (path, command) in [
-            ("ca.der", "openssl x509 -inform DER -in ca.der -out ca.pem"),
+            ("ca.der", "openssl x509 -inform DER -in ca.der -out ca.der.pem"),
             ("a b/ca", "openssl x509 -inform DER -in \"a b/ca\" -out \"a b/ca.pem\""),
-            ("ca.pem", "openssl x509 -inform DER -in ca.pem -out ca.converted.pem"),
+            ("ca.pem", "openssl x509 -inform DER -in ca.pem -out ca.pem.pem"),
         ] {
             assert_eq!(CERTIFICATE.command(Path::new(path)), command);
         }

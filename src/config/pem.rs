@@ -13,7 +13,8 @@ use crate::transport::{Identity, IdentityFault, Roots};
 /// In bytes: a bundle of all public roots is a quarter of a megabyte.
 const MAX_PEM: usize = 16 << 20;
 
-const CERTIFICATE_HINT: &str = "a PEM certificate begins with -----BEGIN CERTIFICATE-----";
+const CERTIFICATE_HINT: &str = "a PEM certificate is base64 between the lines -----BEGIN CERTIFICATE----- and \
+                                -----END CERTIFICATE-----, without spaces before them";
 const KEY_HINT: &str = "openssl pkey -in FILE -out KEY.pem writes an unencrypted PEM key";
 
 /// Exactly the given roots, else those compiled in.
@@ -27,9 +28,7 @@ pub fn roots(option: Option<PathBuf>) -> Result<Roots, Failure> {
 /// Exactly the roots in this file, whose role a message names.
 pub fn roots_of(path: &Path, role: &str) -> Result<Roots, Failure> {
     let pem = read(path, role)?;
-    Roots::from_pem(&pem).ok_or_else(|| {
-        unusable(path, role, &pem, Lack { what: "it contains no PEM certificate", hint: CERTIFICATE_HINT })
-    })
+    Roots::from_pem(&pem).map_err(|what| unusable(path, role, &pem, Lack { what, hint: CERTIFICATE_HINT }))
 }
 
 /// The certificate and key for mutual TLS; without a key file of its own, the key is in the certificate's.

@@ -24,12 +24,15 @@ pub enum Roots {
 }
 
 impl Roots {
-    /// The certificates of a PEM bundle; text around them and CRLF are fine. None if it has none that
-    /// can be an authority's.
-    pub fn from_pem(pem: &[u8]) -> Option<Self> {
+    /// The certificates of a PEM bundle; text around them and CRLF are fine. Else, what is wrong with
+    /// it: none of them can be an authority's.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, &'static str> {
         let certificates = certificates(pem);
         let (usable, _) = RootCertStore::empty().add_parsable_certificates(certificates.iter().cloned());
-        (usable > 0).then(|| Self::Given(certificates.iter().map(owned).collect()))
+        match usable {
+            0 => Err(no_certificate(pem)),
+            _ => Ok(Self::Given(certificates.iter().map(owned).collect())),
+        }
     }
 
     /// Turns the built-in roots into the operating system's; false where that changes nothing.
@@ -67,9 +70,9 @@ impl Identity {
     pub fn from_pem(certificate_pem: &[u8], key_pem: &[u8]) -> Result<Self, IdentityFault> {
         let chain = certificates(certificate_pem);
         if chain.is_empty() {
-            return Err(IdentityFault::Certificate("it contains no PEM certificate"));
+            return Err(IdentityFault::Certificate(no_certificate(certificate_pem)));
         }
-        let no_key = IdentityFault::Key("it contains no unencrypted PEM private key (PKCS#8, SEC1 or PKCS#1)");
+        let no_key = IdentityFault::Key(no_key(key_pem));
         let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|_| no_key)?;
         let same_key = PrivateKey::from_pem(key_pem).map_err(|_| no_key)?;
         let identity = ClientCert::new_with_certs(&chain.iter().map(owned).collect::<Vec<_>>(), same_key);
@@ -84,6 +87,22 @@ impl Identity {
 
 fn certificates(pem: &[u8]) -> Vec<CertificateDer<'static>> {
     CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).collect()
+}
+
+/// What is wrong with a file in which no certificate can be read.
+fn no_certificate(pem: &[u8]) -> &'static str {
+    match String::from_utf8_lossy(pem).contains("-----BEGIN CERTIFICATE-----") {
+        true => "the certificate in it is cut off or malformed",
+        false => "it contains no PEM certificate",
+    }
+}
+
+/// What is wrong with a file in which no key can be read.
+fn no_key(pem: &[u8]) -> &'static str {
+    match String::from_utf8_lossy(pem).contains("PRIVATE KEY-----") {
+        true => "the private key in it is cut off or malformed",
+        false => "it contains no unencrypted PEM private key (PKCS#8, SEC1 or PKCS#1)",
+    }
 }
 
 fn owned(certificate: &CertificateDer<'_>) -> Certificate<'static> {
@@ -125,8 +144,17 @@ pub enum TlsFault {
 }
 
 /// What ring and rustls have.
-const SPOKEN: &str = "this program supports TLS 1.2 and 1.3, AES-GCM and ChaCha20-Poly1305, and ECDHE over X25519, P-256 and \
-                      P-384; the server must offer one of each";
+macro_rules! spoken {
+    () => {
+        "this program supports TLS 1.2 and 1.3, AES-GCM and ChaCha20-Poly1305, and ECDHE over X25519, P-256 and P-384; \
+         the server must offer one of each"
+    };
+}
+const SPOKEN: &str = spoken!();
+
+/// In TLS 1.2, OpenSSL says no more than this to a client without a certificate (SSL_VERIFY_FAIL_IF_NO_PEER_CERT).
+const HANDSHAKE_FAILURE: &str =
+    concat!("if the server requires a client certificate, use --client-cert and --client-key; otherwise, ", spoken!());
 
 /// The only certificate fault that other roots may cure.
 const UNKNOWN_ISSUER: &str = "its issuer is unknown";
@@ -215,7 +243,8 @@ impl TlsFault {
                 "if the server requires a client certificate, use --client-cert and --client-key; if you gave one, the \
                  server rejected it"
             }
-            A::ProtocolVersion | A::HandshakeFailure | A::InsufficientSecurity => SPOKEN,
+            A::HandshakeFailure => HANDSHAKE_FAILURE,
+            A::ProtocolVersion | A::InsufficientSecurity => SPOKEN,
             A::UnrecognisedName => "the server does not know this host: check the host in the token endpoint's URL",
             _ => "run again with --verbose to see each step",
         }

@@ -143,18 +143,19 @@ fn a_ca_file_may_be_a_bundle_with_comments() {
 #[test]
 fn a_ca_file_that_is_none_is_refused_by_name() {
     let key = KeyPair::generate().expect("a key").serialize_pem();
-    let broken = kit::authority().pem().replace("MII", "%%%");
+    let pem = kit::authority().pem();
+    let (no_certificate, malformed) =
+        ("it contains no PEM certificate", "the certificate in it is cut off or malformed");
     let files = [
         ("missing.pem", None, "no such file"),
-        ("empty.pem", Some(String::new()), "it contains no PEM certificate"),
-        ("key.pem", Some(key), "it contains no PEM certificate"),
-        ("text.pem", Some("not a certificate at all\n".to_owned()), "it contains no PEM certificate"),
-        ("broken.pem", Some(broken), "it contains no PEM certificate"),
-        (
-            "junk.pem",
-            Some("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned()),
-            "it contains no PEM certificate",
-        ),
+        ("empty.pem", Some(String::new()), no_certificate),
+        ("key.pem", Some(key), no_certificate),
+        ("text.pem", Some("not a certificate at all\n".to_owned()), no_certificate),
+        ("broken.pem", Some(pem.replace("MII", "%%%")), malformed),
+        ("cut-off.pem", Some(pem[..pem.len() / 2].to_owned()), malformed),
+        ("indented.pem", Some(pem.replace("\n", "\n  ").replacen("-----", "  -----", 1)), malformed),
+        ("joined.pem", Some(pem.replace('\n', " ")), malformed),
+        ("junk.pem", Some("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned()), malformed),
     ];
     for (name, content, why) in files {
         let server = serve(kit::tls(Leaf::Localhost));
@@ -219,7 +220,7 @@ fn a_ca_file_in_another_format_is_told_as_such() {
         let command = command.replace("pkcs12 ", "pkcs12 -passin pass: ");
         shell(&command, &workspace.path(name));
         assert_eq!(server.record().connections, 0);
-        let converted = workspace.read("ca.pem");
+        let converted = workspace.read(&format!("{name}.pem"));
         let mut workspace = Workspace::after_login("ca-format-converted");
         workspace.give("ca.pem", converted);
         let program = workspace.program().refreshing_at(&server).without("SSL_CERT_FILE");

@@ -12,7 +12,10 @@ use crate::tools;
 use rcgen::KeyPair;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Command, Stdio};
+use std::thread;
 
 const CERTIFICATE_ONLY: [&str; 2] = ["--client-cert", "client.pem"];
 const BOTH: [&str; 4] = ["--client-cert", "client.pem", "--client-key", "client.key"];
@@ -92,6 +95,25 @@ fn a_server_that_demands_a_certificate_gets_none() {
     }
 }
 
+/// OpenSSL's alert in TLS 1.2 does not say that it misses a certificate (RFC 5246, section 7.2.2).
+#[test]
+fn a_handshake_failure_may_mean_a_missing_certificate() {
+    const HANDSHAKE_FAILURE: &[u8] = b"\x15\x03\x03\x00\x02\x02\x28";
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listen");
+    let endpoint = format!("https://{}/token", listener.local_addr().expect("an address"));
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let _ = stream.read(&mut [0; 4096]).expect("a client's hello");
+        stream.write_all(HANDSHAKE_FAILURE).expect("send the alert");
+    });
+    let workspace = workspace("handshake-failure", &[]);
+    let program = workspace.program().args(["--client-id", kit::CLIENT_ID, "--token-endpoint", &endpoint]);
+    let outcome = program.run().expect_exit(78);
+    server.join().expect("one connection");
+    let stderr = outcome.stderr();
+    assert!(stderr.contains("--client-cert") && stderr.contains("ECDHE"), "{}", outcome.report(&[]));
+}
+
 #[test]
 fn a_certificate_of_another_authority_is_refused_by_the_server() {
     let key = KeyPair::generate().expect("a key");
@@ -122,7 +144,22 @@ fn what_does_not_fit_is_refused_before_anything_is_sent() {
         "pass:Canary7",
     ]);
     let encrypted = encrypted.unwrap_or_else(|| "-----BEGIN ENCRYPTED PRIVATE KEY-----\n".to_owned());
-    let refused: [(&[&str], &str, &str, i32, &str); 6] = [
+    let (half_certificate, half_key) = (&certificate[..certificate.len() / 2], &key[..key.len() / 2]);
+    let refused: [(&[&str], &str, &str, i32, &str); 8] = [
+        (
+            &BOTH,
+            half_certificate,
+            &key,
+            66,
+            "client.pem: cannot be used as the client certificate: the certificate in it is cut off or malformed",
+        ),
+        (
+            &BOTH,
+            &certificate,
+            half_key,
+            66,
+            "client.key: cannot be used as the client key: the private key in it is cut off or malformed",
+        ),
         (&BOTH, &certificate, &other, 78, "client.key: the client key does not match the client certificate"),
         (
             &BOTH,
