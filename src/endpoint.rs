@@ -5,7 +5,7 @@
 //! `AuthorizationEndpoint` (section 3.1). Pure: no name is looked up here.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use http::Uri;
 use http::uri::Scheme;
@@ -85,6 +85,9 @@ impl TokenEndpoint {
         if authority.host().is_empty() || !(port.is_empty() || port.strip_prefix(':').is_some_and(is_port)) {
             return not_a_url("the URL has no host or an invalid port");
         }
+        if !is_host(authority.host()) {
+            return not_a_url("the URL's IPv6 address is invalid; a zone, as in %eth0, is not supported");
+        }
         let is_https = scheme == "https";
         let endpoint = Self(uri);
         match is_https || endpoint.is_plain() && endpoint.address().is_some_and(|address| address.is_loopback()) {
@@ -129,6 +132,15 @@ impl TokenEndpoint {
         [Environment::Demo, Environment::Production]
             .into_iter()
             .find(|known| self.host().eq_ignore_ascii_case(known.host()))
+    }
+}
+
+/// Whether this can be a URL's host: what is in brackets must be an IPv6 address without a zone, which is only of use on
+/// this machine (RFC 6874). Otherwise it would be looked up as a name.
+pub fn is_host(host: &str) -> bool {
+    match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty(),
     }
 }
 
@@ -239,6 +251,9 @@ mod tests {
             "https://example.org/a b",
             "https://[::1/",
             "https://[::1]x/",
+            "https://[fe80::1%25eth0]/t",
+            "https://[fe80::1%eth0]/t",
+            "https://[1.2.3.4]/t",
             "https://example.org/\u{1b}",
             "http://0.0.0.0/",
         ] {

@@ -121,7 +121,7 @@ impl Reason {
     /// The hint for a proxy that requires authentication (RFC 9110, section 11.7.1).
     fn authentication_hint(&self, schemes: &[String]) -> &'static str {
         if !schemes.is_empty() && !schemes.iter().any(|scheme| scheme == "basic") {
-            return "the proxy requires NTLM or Negotiate, and this program supports only Basic: run a local proxy such as \
+            return "the proxy does not offer Basic authentication, and this program supports only Basic: run a local proxy such as \
                     cntlm or px that authenticates to it, and name that one with --proxy";
         }
         match self.proxy.as_ref().is_some_and(|proxy| proxy.has_credentials) {

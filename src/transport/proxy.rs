@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::endpoint::is_host;
 use crate::secret::Secret;
 
 /// A proxy's URL, parsed.
@@ -18,7 +19,7 @@ impl ProxyServer {
         let authority = proxy.uri().authority()?;
         let is_port_read = authority.port().is_some() || authority.as_str().ends_with(authority.host());
         let is_spoken = matches!(proxy.protocol(), Http | Https | Socks5 | Socks5h);
-        (is_port_read && is_spoken).then_some(Self(proxy))
+        (is_port_read && is_spoken && is_host(authority.host())).then_some(Self(proxy))
     }
 
     /// Whether a URL has a backslash, which no URL may: most likely Windows' DOMAIN\USER.

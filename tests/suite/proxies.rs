@@ -178,7 +178,7 @@ fn a_proxy_that_does_not_connect_is_named() {
             "HTTP/1.1 {status}\r\nContent-Type: text/html\r\nContent-Length: {length}\r\n\r\n{page}"
         ))
     };
-    let conducts: [(&str, Step, i32, &str, &str); 14] = [
+    let conducts: [(&str, Step, i32, &str, &str); 15] = [
         ("403", response("403 Forbidden"), 78, "CONNECT was refused with HTTP status 403\n", "--proxy none"),
         (
             "407",
@@ -193,6 +193,13 @@ fn a_proxy_that_does_not_connect_is_named() {
             78,
             "CONNECT was refused with HTTP status 407\n",
             "only Basic",
+        ),
+        (
+            "407-with-digest",
+            Step::response("HTTP/1.1 407 No\r\nProxy-Authenticate: Digest realm=\"x\", nonce=\"y\"\r\n\r\n"),
+            78,
+            "CONNECT was refused with HTTP status 407\n",
+            "the proxy does not offer Basic authentication",
         ),
         (
             "407-of-both",
@@ -432,6 +439,9 @@ fn what_is_no_proxy_is_refused_without_being_shown() {
         "ftp://u:Canary7@h:1",
         "socks4://u:Canary7@h:1",
         "http://",
+        "http://:3128",
+        "http://u:Canary7@:3128",
+        "http://[fe80::1%25eth0]:3128",
         "://Canary7",
         "u:Canary7 @h",
         "http://u:Canary7@127.0.0.1:99999",
