@@ -9,6 +9,7 @@ use crate::failure::{Exit, Failure};
 use crate::oauth::ErrorResponse;
 
 const AGAIN: &str = "then run the login again: a code cannot be used twice";
+const LATER: &str = "run the login again later: a code cannot be used twice";
 
 impl Unsuccessful {
     pub fn login_diagnosis(&self, context: Context<'_>) -> Failure {
@@ -24,8 +25,10 @@ impl Unsuccessful {
                 .hint("run the login again, and paste the address as soon as the browser shows it"),
             Cause::Rejected(error) if is_about_scope(error) => failure.hint("check --scope").hint(AGAIN),
             _ => {
-                let hints = self.hints(context).into_iter().filter(|hint| !hint.starts_with("run again"));
-                hints.fold(failure, Failure::hint).hint(AGAIN)
+                let mut hints = self.hints(context);
+                hints.retain(|hint| !hint.starts_with("run again"));
+                let again = if hints.is_empty() { LATER } else { AGAIN };
+                hints.into_iter().fold(failure, Failure::hint).hint(again)
             }
         }
     }
