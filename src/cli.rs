@@ -9,7 +9,7 @@ use lexopt::Arg::{Long, Short, Value};
 
 use crate::config::{
     AccessTokenFormat, Arguments, AuthMethod, Print, Run, SecretName, Userinfo, Verbosity, parse_client_id,
-    parse_duration, parse_header, parse_parameter, parse_text, parse_timeout, read_value,
+    parse_duration, parse_header, parse_parameter, parse_scope, parse_text, parse_timeout, read_value,
 };
 use crate::endpoint::{AuthorizationEndpoint, Environment, RedirectUri, TokenEndpoint};
 use crate::exchange::Replay;
@@ -142,7 +142,7 @@ fn take(arguments: &mut Arguments, option: &str, parser: &mut lexopt::Parser) ->
             "put the secret in a file and give --client-secret-file FILE, or - for standard input",
         )),
         "--userinfo" => once(option, &mut arguments.login.userinfo, Userinfo::Stored),
-        "--scope" => once(option, &mut arguments.login.scope, read_value(option, &value()?, parse_text)?),
+        "--scope" => once(option, &mut arguments.login.scope, read_value(option, &value()?, parse_scope)?),
         "--redirect-uri" => {
             once(option, &mut arguments.login.redirect_uri, read_value(option, &value()?, RedirectUri::parse)?)
         }

@@ -22,7 +22,7 @@ mod settings;
 
 pub use arguments::{
     AccessTokenFormat, Arguments, AuthMethod, Print, Run, Userinfo, Verbosity, parse_duration, parse_parameter,
-    parse_text, parse_timeout,
+    parse_scope, parse_text, parse_timeout,
 };
 pub use client_id::{oddity, parse as parse_client_id};
 pub use environment::read_value;

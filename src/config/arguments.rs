@@ -142,6 +142,16 @@ pub fn parse_text(text: &str) -> Result<String, InvalidValue> {
     Ok(text.to_owned())
 }
 
+/// Scopes, separated by spaces (RFC 6749, section 3.3).
+pub fn parse_scope(text: &str) -> Result<String, InvalidValue> {
+    match text.contains(char::is_control) {
+        true => {
+            Err(InvalidValue::usage("contains a newline or another control character", "separate scopes by spaces"))
+        }
+        false => Ok(text.to_owned()),
+    }
+}
+
 /// `90s`, `10m`, `8h`, `1h 30m`; a bare number is seconds, as for timeout(1).
 pub fn parse_duration(text: &str) -> Result<Duration, InvalidValue> {
     /// A longer one is a mistake, and clocks would overflow.

@@ -19,9 +19,13 @@ pub fn read_line() -> Result<Secret, Failure> {
     let mut line = Vec::new();
     io::stdin()
         .lock()
-        .take(MAX_LINE)
+        .take(MAX_LINE + 1)
         .read_until(b'\n', &mut line)
         .map_err(|error| Failure::new(Exit::NoInput, SUBJECT, format!("cannot read: {}", reason(&error))))?;
+    if line.len() as u64 > MAX_LINE {
+        return Err(Failure::new(Exit::DataErr, SUBJECT, "the line is longer than 64 KiB")
+            .hint("paste only the address that the browser shows after the login, or the code in it alone"));
+    }
     // In UTF-16 LE the newline's second byte was not read.
     if line.starts_with(b"\xFF\xFE") {
         line.truncate(line.len() & !1);

@@ -43,7 +43,15 @@ pub fn read_code(line: &Secret, state: &Secret) -> Result<Secret, NoCode> {
         Some(response) => response.code(state.expose()),
         None if line.contains("://") => Err(NoCode::Missing),
         None if !line.is_ascii() => Err(NoCode::Unreadable),
-        None => Ok(Secret::new(percent_decode_str(line).decode_utf8_lossy())),
+        None => {
+            let decoded = percent_decode_str(line).decode_utf8_lossy();
+            // A whole address may be percent-encoded, as in another one's parameter.
+            match Response::read(&decoded).filter(|_| decoded.contains("state=")) {
+                Some(response) => response.code(state.expose()),
+                None if decoded.contains("://") => Err(NoCode::Missing),
+                None => Ok(Secret::new(decoded)),
+            }
+        }
     }
 }
 
@@ -77,6 +85,8 @@ impl Response {
             None if ["code=", "state=", "error="].iter().any(|start| line.starts_with(start)) => ("", line),
             None => return None,
         };
+        // As copied from the source of a page.
+        let parameters = parameters.replace("&amp;", "&");
         // Form-encoded (section 4.1.2), so '+' is a space.
         let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
         let parameters = parameters.split(['&', '#', '?']).filter_map(|parameter| parameter.split_once('='));
@@ -142,6 +152,10 @@ mod tests {
             ("http://localhost/?code=a+b&state=s-T_1", "a b"),
             ("http://localhost/?code=a=b&state=s-T_1", "a=b"),
             ("http://localhost/?error=&code=c&state=s-T_1", "c"),
+            ("http://localhost/?code=c&amp;state=s-T_1", "c"),
+            ("http%3A%2F%2Flocalhost%2F%3Fcode%3Da%252Fb%26state%3Ds-T_1", "a/b"),
+            ("com.example.app%3A%2Flogin%3Fcode%3Dc%26state%3Ds-T_1", "c"),
+            ("a%3Fb", "a?b"),
             ("?code=c&state=s-T_1", "c"),
             ("code=c&state=s-T_1", "c"),
             ("code=c", "c"),
@@ -177,6 +191,8 @@ mod tests {
             ("http://localhost/?code=c&state=t", NoCode::OtherState),
             ("http://localhost/?code=c&state=s-T_1x", NoCode::OtherState),
             ("code=c&state=t", NoCode::OtherState),
+            ("http%3A%2F%2Flocalhost%2F%3Fcode%3Dc%26state%3Dt", NoCode::OtherState),
+            ("http%3A%2F%2Flocalhost%2F", NoCode::Missing),
             ("http://localhost/?code=c&code=d&state=s-T_1", NoCode::Repeated("code")),
             ("http://localhost/?code=c&state=s-T_1#code=c", NoCode::Repeated("code")),
             ("http://localhost/?code=c&state=t&state=s-T_1", NoCode::Repeated("state")),

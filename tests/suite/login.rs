@@ -264,6 +264,7 @@ fn a_line_without_a_code_sends_nothing_and_leaves_nothing() {
         ("http://localhost/?code=Canary7&state=$HALF", 65, "the address was cut off"),
         ("http://localhost/?code=Canary7&state=other", 65, "another login"),
         ("http://localhost/?code=Canary7&code=Canary7&state=$STATE", 65, "more than one code"),
+        ("http%3A%2F%2Flocalhost%2F%3Fcode%3DCanary7%26state%3Dother", 65, "another login"),
         ("$ADDRESS", 65, "this is the address to open"),
         ("http://localhost/?error=access_denied&state=$STATE", 77, "the server says \"access_denied\"\n"),
         (
@@ -313,6 +314,15 @@ fn a_redirect_uri_that_is_not_registered_gets_no_code() {
 fn the_end_of_the_input_is_no_line() {
     let outcome = Stage::new("login-eof").login().run().expect_exit(65);
     expect(&outcome, "no address or code was given");
+}
+
+/// A part of it would be another code.
+#[test]
+fn a_line_that_is_too_long_is_not_cut_off() {
+    let stage = Stage::new("login-long-line");
+    let outcome = stage.log_in_with(&"Canary7".repeat(10_000)).expect_exit(65);
+    expect(&outcome, "the line is longer than 64 KiB");
+    assert_eq!(stage.server.finish().connections, 0);
 }
 
 /// Quotes, blanks, another encoding: what clipboards and files make of a line.
