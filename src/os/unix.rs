@@ -54,6 +54,11 @@ pub fn create_draft(path: &Path, _tokens: &Path, _metadata: &Metadata) -> io::Re
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
+/// Opens the draft of an interrupted run to finish it.
+pub fn open_draft(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).open(path)
+}
+
 /// Creates a file for its owner and its group, as far as the umask lets them, and nothing else: an existing
 /// file or link is an error.
 pub fn create_for_readers(path: &Path) -> io::Result<File> {
@@ -94,6 +99,17 @@ pub fn copy_protection(_tokens: &Path, metadata: &Metadata, file: &File) -> io::
     copy_owner(metadata, file)?;
     if metadata.mode() & 0o7777 != 0o600 {
         retrying(|| file.set_permissions(Permissions::from_mode(metadata.mode() & 0o7777)))?;
+    }
+    Ok(())
+}
+
+/// As [`copy_protection`], as far as this user may. A file that stays another group's is closed to that group.
+pub fn copy_protection_if_allowed(_tokens: &Path, metadata: &Metadata, file: &File) -> io::Result<()> {
+    let group = || retrying(|| fchown(file, None, Some(metadata.gid())));
+    let is_given = copy_owner(metadata, file).or_else(|_| group()).is_ok();
+    let mode = metadata.mode() & if is_given { 0o7777 } else { 0o7707 };
+    if retrying(|| file.metadata())?.mode() & 0o7777 != mode {
+        retrying(|| file.set_permissions(Permissions::from_mode(mode)))?;
     }
     Ok(())
 }

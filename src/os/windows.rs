@@ -103,6 +103,12 @@ pub fn create_draft(path: &Path, tokens: &Path, metadata: &Metadata) -> io::Resu
     })
 }
 
+/// Opens the draft of an interrupted run to finish it, and to give it the token file's DACL.
+pub fn open_draft(path: &Path) -> io::Result<File> {
+    let access = foundation::GENERIC_WRITE | file_system::READ_CONTROL | file_system::WRITE_DAC;
+    OpenOptions::new().access_mode(access).open(path)
+}
+
 /// Creates a file with the access rights that its directory gives it. An existing file is an error.
 pub fn create_for_readers(path: &Path) -> io::Result<File> {
     File::create_new(path)
@@ -195,6 +201,9 @@ pub fn copy_protection(tokens: &Path, _metadata: &Metadata, file: &File) -> io::
     let _ = Descriptor::of(&tokens, owner).and_then(|descriptor| descriptor.give(file, owner));
     Ok(())
 }
+
+/// That one leaves the owner as it is where this user may not change it; the DACL alone decides who may open the file.
+pub use self::copy_protection as copy_protection_if_allowed;
 
 /// A self-relative security descriptor ([MS-DTYP] 2.4.6), aligned as Windows wants it.
 struct Descriptor(Vec<u64>);

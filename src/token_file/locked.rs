@@ -154,7 +154,7 @@ impl LockedTokenFile {
     /// once it is synced itself.
     pub fn create(&self, path: &Path, tokens: &Protection, directory: &Directory, content: &[u8]) -> io::Result<File> {
         let file = tokens.create(path, self.path.resolved())?;
-        tokens.give(&file, self.path.resolved())?;
+        tokens.give_if_allowed(&file, self.path.resolved())?;
         let _ = directory.sync_name(&file);
         disk::write_durably(&file, content)?;
         Ok(file)

@@ -40,4 +40,13 @@ impl Protection {
     pub fn give(&self, file: &File, tokens: &Path) -> io::Result<()> {
         self.metadata().map_or(Ok(()), |metadata| os::copy_protection(tokens, metadata, file))
     }
+
+    /// Gives a file that holds tokens already as much of this protection as this user may give, and never lets
+    /// anybody open it who may not open TOKENS: a wrong owner is better than no tokens.
+    pub fn give_if_allowed(&self, file: &File, tokens: &Path) -> io::Result<()> {
+        match self {
+            Self::OfTokens(metadata) => os::copy_protection_if_allowed(tokens, metadata, file),
+            Self::Private => os::make_private(file),
+        }
+    }
 }

@@ -5,7 +5,7 @@
 //! drafts stay for the next run.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -141,11 +141,20 @@ impl LockedTokenFile {
 
     /// Finishes the truncation and the sync that the interrupted run did not reach.
     fn finish(&self, draft: &Path, content: &[u8], directory: &Directory) -> io::Result<File> {
-        match truncate(draft, content.len()) {
-            // It has the mode of TOKENS, which may forbid writing even to its owner.
+        match self.truncate(draft, content.len()) {
+            // It has the mode of TOKENS, which may forbid writing even to its owner. Or it is somebody else's.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => self.rewrite(draft, content, directory),
             truncated => truncated,
         }
+    }
+
+    /// Somebody may have copied the draft or changed its mode, or the mode of TOKENS.
+    fn truncate(&self, draft: &Path, length: usize) -> io::Result<File> {
+        let file = retrying(|| os::open_draft(draft))?;
+        let tokens = self.path.resolved();
+        Protection::of(tokens)?.give_if_allowed(&file, tokens)?;
+        disk::truncate_durably(&file, length)?;
+        Ok(file)
     }
 
     /// Replaces a draft by one with this content.
@@ -155,12 +164,6 @@ impl LockedTokenFile {
         disk::rename(&again, draft)?;
         Ok(file)
     }
-}
-
-fn truncate(path: &Path, length: usize) -> io::Result<File> {
-    let file = retrying(|| OpenOptions::new().write(true).open(path))?;
-    disk::truncate_durably(&file, length)?;
-    Ok(file)
 }
 
 impl Recovery {

@@ -335,6 +335,51 @@ fn tokens_are_salvaged_from_a_draft_that_a_power_cut_tore() {
     }
 }
 
+/// Somebody copied the draft, or changed its mode or that of the token file: the token file's counts.
+#[test]
+fn a_recovered_draft_gets_the_protection_of_the_token_file() {
+    if !Need::Strace.is_met() || !Need::OtherUsers.is_met() {
+        return;
+    }
+    let as_the_user = || needs::as_user("65534", "65534", "65534", &[]).into_iter().map(OsString::from).collect();
+    // Owner, group and mode of the token file; mode of the draft, which is the user's; the mode afterwards.
+    let table = [
+        ("root", (0, 0), 0o600, 0o666, 0o600),
+        ("root", (0, 12345), 0o640, 0o600, 0o640),
+        ("root", (65534, 65534), 0o400, 0o777, 0o400),
+        ("the user", (65534, 65534), 0o600, 0o666, 0o600),
+        ("the user", (65534, 65534), 0o644, 0o600, 0o644),
+        // He can give away neither file nor group: the group stays his, and gets nothing.
+        ("the user", (0, 12345), 0o664, 0o666, 0o604),
+        ("the user", (0, 65534), 0o664, 0o666, 0o664),
+    ];
+    for (who, (user, group), mode, mode_of_draft, wanted) in table {
+        for name in [DRAFT, AGAIN] {
+            let scene = Scene::new("other-mode", Footing::Plain).died_at("rename", 1);
+            let path = |name: &str| scene.workspace.path(name);
+            fs::rename(path(DRAFT), path(name)).expect("rename the draft");
+            for (name, user, group, mode) in [
+                ("", 65534, 65534, 0o755),
+                (LOCK, 65534, 65534, 0o600),
+                (name, 65534, 65534, mode_of_draft),
+                (TOKEN_FILE, user, group, mode),
+            ] {
+                chown(path(name), Some(user), Some(group)).expect("give it away");
+                fs::set_permissions(path(name), Permissions::from_mode(mode)).expect("set its mode");
+            }
+            let words = if who == "root" { Vec::new() } else { as_the_user() };
+            let outcome = scene.program_under(words).args(["--min-ttl", "1m"]).run().expect_exit(0);
+            assert!(outcome.stderr().contains("recovered the tokens of an interrupted run"), "{}", outcome.report(&[]));
+            assert_eq!((scene.stored(), scene.litter()), (Some(1), vec![]));
+            let metadata = fs::metadata(path(TOKEN_FILE)).expect("it is there");
+            assert_eq!(metadata.mode() & 0o7777, wanted, "{who}, {user}:{group} {mode:o}, {mode_of_draft:o}");
+            if who == "root" {
+                assert_eq!((metadata.uid(), metadata.gid()), (user, group));
+            }
+        }
+    }
+}
+
 #[test]
 fn a_lock_file_that_a_dead_run_left_blocks_nobody() {
     for left in ["", "0123abcd\n", "4711"] {
