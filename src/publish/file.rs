@@ -58,10 +58,16 @@ impl Target {
             let what = "would overwrite the token file, or a file that belongs to it";
             return Err(Failure::usage("--access-token-file", what, "name a file of its own for the access token"));
         }
-        if let Err(error) = retrying(|| fs::symlink_metadata(&draft))
-            && error.kind() == io::ErrorKind::InvalidFilename
-        {
-            return Err(refused("has a name too long for its draft"));
+        match retrying(|| fs::symlink_metadata(&draft)) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidFilename => {
+                return Err(refused("has a name too long for its draft"));
+            }
+            Ok(metadata) if metadata.is_dir() => {
+                let what = "cannot be used as the draft of the access token file: it is a directory";
+                return Err(Failure::new(Exit::CantCreat, draft.display().to_string(), what)
+                    .hint("nothing was sent; remove or rename this directory"));
+            }
+            _ => {}
         }
         match retrying(|| fs::metadata(&resolved)) {
             Ok(metadata) if metadata.is_dir() => Err(refused("is a directory")),

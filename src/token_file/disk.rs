@@ -25,10 +25,15 @@ pub fn read_expecting(path: &Path, limit: usize, length: usize) -> io::Result<Ve
 pub fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match retrying(|| fs::symlink_metadata(path)) {
         Ok(metadata) if metadata.is_file() => read_up_to(path, usize::MAX).map(Some),
-        Ok(_) => Err(io::Error::other("something else has this name")),
+        Ok(_) => Err(not_a_file()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// The name is a directory's, a link's, a pipe's or a device's.
+pub fn not_a_file() -> io::Error {
+    io::Error::other("it is not a regular file")
 }
 
 pub fn exists(path: &Path) -> bool {

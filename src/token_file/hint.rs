@@ -1,12 +1,16 @@
 //! Hints that lock and draft share.
 
+use std::fs;
 use std::io;
 use std::path::Path;
 
-/// What to do if a file cannot be created or written before the request.
+/// What to do if the lock file or a draft cannot be created, read or written before the request.
 pub fn cannot_write(error: &io::Error, path: &Path) -> String {
     let directory = path.parent().unwrap_or(Path::new("/")).display();
     match error.kind() {
+        _ if fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.is_file()) => {
+            format!("nothing was sent; remove or rename {}, which is not a regular file", path.display())
+        }
         io::ErrorKind::ReadOnlyFilesystem => {
             format!("nothing was sent; {directory} is on a read-only file system: mount it writable")
         }

@@ -15,6 +15,7 @@ use crate::failure::{Exit, Failure};
 use crate::os::{self, retrying};
 use crate::secret::Secret;
 use crate::terminal::reason;
+use crate::token_file::disk;
 use crate::token_file::hint::cannot_write;
 use crate::token_file::path::TokenPath;
 
@@ -85,7 +86,8 @@ impl Lock {
     /// Waits at most `timeout`, and calls `waiting` once if there is a wait.
     pub fn acquire(path: &TokenPath, timeout: Duration, waiting: &dyn Fn()) -> Result<Self, Failure> {
         let lock = path.lock();
-        let file = retrying(|| open(&lock, path.resolved())).map_err(|error| cannot_lock(&lock, &error))?;
+        let file = retrying(|| open(&lock, path.resolved())).and_then(expect_file);
+        let file = file.map_err(|error| cannot_lock(&lock, &error))?;
         let started = Instant::now();
         let mut waiting = Some(waiting);
         let mut pause = Duration::from_millis(1);
@@ -162,6 +164,14 @@ fn open(lock: &Path, tokens: &Path) -> io::Result<File> {
             Ok(lock)
         }
         opened => opened,
+    }
+}
+
+/// A pipe can be opened and locked, but a read of it waits for ever. What a device does, nobody knows.
+fn expect_file(lock: File) -> io::Result<File> {
+    match lock.metadata() {
+        Ok(metadata) if !metadata.is_file() => Err(disk::not_a_file()),
+        _ => Ok(lock),
     }
 }
 

@@ -60,10 +60,10 @@ impl LockedTokenFile {
         if plan.is_void() {
             return Ok(());
         }
-        let failed = |what| move |error: io::Error| not_prepared(self.path.directory(), what, &error);
-        let directory = self.directory().map_err(failed("cannot open"))?;
+        let failed = |what| move |error: io::Error| not_prepared(&self.path.draft(), what, &error);
+        let directory = self.directory().map_err(failed("cannot open its directory"))?;
         // A run may have been killed between a change of names and their sync.
-        directory.sync().map_err(failed("cannot sync"))?;
+        directory.sync().map_err(failed("cannot sync its directory"))?;
         let mut renamed = None;
         for (draft, step) in [(self.path.second_draft(), plan.second), (self.path.draft(), plan.first)] {
             let what = step.failure();

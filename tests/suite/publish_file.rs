@@ -175,6 +175,18 @@ fn what_can_not_be_the_file_is_refused() {
     assert_eq!((scene.stored(), scene.rotation.refreshes()), (Some(0), 0));
 }
 
+#[test]
+fn a_directory_in_the_place_of_the_draft_is_named_before_anything_is_sent() {
+    let mut scene = Scene::new("file-draft-directory", Footing::Plain);
+    let draft = scene.workspace.path("access-token.new");
+    fs::create_dir(&draft).expect("make a directory");
+    let outcome = scene.program().args(["--access-token-file", FILE]).run().expect_exit(73);
+    let told = format!("{}: cannot be used as the draft of the access token file: it is a directory", draft.display());
+    assert!(outcome.stderr().contains(&told), "{}", outcome.report(&[]));
+    assert!(outcome.stderr().contains("hint: nothing was sent; remove or rename"), "{}", outcome.report(&[]));
+    assert_eq!(scene.settle().connections, 0);
+}
+
 /// The draft's name counts, too.
 #[test]
 fn a_file_whose_draft_would_be_the_token_file_is_refused() {

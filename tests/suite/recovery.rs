@@ -12,6 +12,8 @@ use crate::strace::{self, Injection};
 use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 /// What fills a blank draft: JSON takes it nowhere.
@@ -393,12 +395,13 @@ fn a_lock_file_that_a_dead_run_left_blocks_nobody() {
 
 #[test]
 fn what_stands_in_the_place_of_draft_or_lock_is_not_followed() {
-    for name in [DRAFT, LOCK] {
-        for what in ["a link", "a dangling link", "a directory"] {
+    for name in [DRAFT, AGAIN, LOCK] {
+        for what in ["a link", "a dangling link", "a directory", "a pipe"] {
             let mut scene = Scene::new("planted", Footing::Plain);
             let (path, bait) = (scene.workspace.path(name), scene.workspace.beside("bait"));
             match what {
                 "a directory" => fs::create_dir(path).expect("make a directory"),
+                "a pipe" => make_pipe(&path),
                 "a link" => {
                     fs::write(&bait, "bait").expect("make a bait");
                     symlink(&bait, path).expect("make a link");
@@ -406,10 +409,15 @@ fn what_stands_in_the_place_of_draft_or_lock_is_not_followed() {
                 _ => symlink(&bait, path).expect("make a link"),
             }
             let outcome = scene.program().run().expect_exit(73);
-            assert!(outcome.stderr().contains(name), "{}", outcome.report(&[]));
+            let hint = format!("remove or rename {}, which", scene.workspace.path(name).display());
+            assert!(outcome.stderr().contains(&hint), "{}", outcome.report(&[]));
             assert_eq!((scene.settle().connections, scene.stored()), (0, Some(0)), "{what} at {name}");
             let wanted = if what == "a link" { Some(b"bait".to_vec()) } else { None };
             assert_eq!(fs::read(&bait).ok(), wanted, "{what} at {name} was followed");
         }
     }
+}
+
+fn make_pipe(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().expect("start mkfifo").success());
 }
