@@ -89,7 +89,6 @@ fn renew(
         Ok(renewed) => renewed,
         Err(NotRenewed::NotStored(failure)) => return Err(failure),
         Err(NotRenewed::Kept(unsuccessful, file)) => {
-            locked.remember_unread_response(&stored);
             return Err(unsuccessful.kept(settings.context(), &file));
         }
         Err(NotRenewed::Unsuccessful(unsuccessful)) => {

@@ -63,7 +63,8 @@ impl Renewal<'_> {
             Ok(refreshed) => refreshed,
             Err(unsuccessful) => {
                 if let Some(response) = unsuccessful.response_to_keep() {
-                    let file = self.draft.keep_response(response).map_err(NotRenewed::NotStored)?;
+                    let file = self.draft.keep_response(response, self.request.refresh_token());
+                    let file = file.map_err(NotRenewed::NotStored)?;
                     return Err(NotRenewed::Kept(unsuccessful, file));
                 }
                 client.release_signals();

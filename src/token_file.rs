@@ -43,8 +43,8 @@
 //! overwritten in place and synced. Until that is done, the complete draft is the redo log; the fingerprint is
 //! erased first, so that the draft counts whatever part of it TOKENS holds.
 //!
-//! After a response is saved unread, the lock file keeps naming the refresh token that brought it: no run sends that
-//! token again while the response is there.
+//! From before a response is saved unread, the lock file names the refresh token that brought it: no run sends that
+//! token again while the response is there, even if the run that saved it was killed.
 
 pub mod disk;
 mod draft;

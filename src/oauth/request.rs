@@ -60,6 +60,14 @@ impl TokenRequest {
         Self { authorization, fields, mask }
     }
 
+    /// The refresh token that it sends. A login sends none.
+    pub fn refresh_token(&self) -> Option<&Secret> {
+        self.fields.iter().find_map(|(name, value)| match value {
+            Value::Secret(token) if name == "refresh_token" => Some(token),
+            _ => None,
+        })
+    }
+
     /// The value of the `Authorization` field, if the client authenticates by one.
     pub fn authorization(&self) -> Option<&Secret> {
         self.authorization.as_ref()

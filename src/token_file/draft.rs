@@ -33,12 +33,15 @@ pub struct Draft<'a> {
     state: State,
 }
 
+/// What it holds. Only a blank draft is ours to remove.
 #[derive(PartialEq)]
 enum State {
     /// Proves that there is room, and is worth nothing.
     Blank,
-    /// Holds tokens, or a part of them: not ours to remove.
-    Complete,
+    /// Tokens, or a part of them.
+    Tokens,
+    /// A response that was not understood, or a part of it.
+    Response,
 }
 
 /// A commit that succeeded.
@@ -129,7 +132,7 @@ impl Draft<'_> {
     /// Saves what `refreshed` makes of the token set that was sent. Between this call and the
     /// sync of the complete draft there is nothing but a write and a truncation.
     pub fn commit(mut self, sent: &TokenSet, refreshed: &dyn Fn(&TokenSet) -> TokenSet) -> Result<Commit, Failure> {
-        self.state = State::Complete;
+        self.state = State::Tokens;
         let mut new = refreshed(sent);
         let mut content = new.document(sent.max_length(self.max_response));
         // After a failed sync the content of the file is unknown; a new file may succeed.
@@ -180,20 +183,24 @@ impl Draft<'_> {
     }
 
     /// Saves a response in which no tokens could be read, byte for byte, for a human to look at: under a name
-    /// of its own, which no run touches, and where only the owner may read it.
-    pub fn keep_response(mut self, body: &[u8]) -> Result<PathBuf, Failure> {
-        self.state = State::Complete;
+    /// of its own, which no run touches, and where only the owner may read it. `sent` is the refresh token that brought
+    /// it: most likely it is spent. If no note of that can be written, the next run sends it again, as after a lost
+    /// response.
+    pub fn keep_response(mut self, body: &[u8], sent: Option<&Secret>) -> Result<PathBuf, Failure> {
+        self.state = State::Response;
         let kept = self.locked.path.response();
+        let sent = sent.map_or_else(Fingerprint::of_none, Fingerprint::of);
         // If this run is killed, this tells the next one that the draft holds a response.
-        let _ = self.locked.lock.note_response();
-        let written = os::make_private(&self.file)
-            .and_then(|()| disk::write_durably(&self.file, body))
-            .and_then(|()| disk::rename(&self.path, &kept));
-        if let Err(error) = written {
+        let _ = self.locked.lock.note_response(&sent);
+        let written = os::make_private(&self.file).and_then(|()| disk::write_durably(&self.file, body));
+        // The note is to be on the disk no later than the name.
+        let _ = self.locked.lock.sync();
+        if let Err(error) = written.and_then(|()| disk::rename(&self.path, &kept)) {
             self.file = self.write_response_again(&kept, body).map_err(|_| self.response_not_kept(&kept, &error))?;
         }
-        if self.directory.sync_name(&self.file).is_ok() {
-            let _ = self.locked.lock.erase_note();
+        // Otherwise the next run has to do that first.
+        if self.directory.sync_name(&self.file).is_ok() && !disk::exists(&self.path) {
+            let _ = self.locked.lock.note_responded(&sent);
         }
         Ok(kept)
     }
@@ -286,8 +293,8 @@ impl Draft<'_> {
         failure.hint("the refresh token may be spent: if the server rejects the next run, log in again")
     }
 
-    /// Renames partial drafts to rescue files, and returns the names. A draft that looks complete stays: the next run
-    /// puts it in place.
+    /// Renames partial drafts, so that no run uses them, and returns the names. A draft that looks complete stays: the
+    /// next run puts it in place, or saves it if it is a response.
     fn keep_parts(&self) -> Vec<String> {
         let drafts = [self.path.clone(), self.locked.path.second_draft()];
         let parts: Vec<PathBuf> = drafts.into_iter().filter_map(|draft| self.keep_part(draft)).collect();
@@ -303,12 +310,15 @@ impl Draft<'_> {
                 None
             }
             Ok(Leftover::Partial(_)) => {
-                let rescue = self.locked.path.rescue();
-                if disk::rename(&draft, &rescue).is_ok() {
-                    return Some(rescue);
+                let path = &self.locked.path;
+                let kept = if self.state == State::Response { path.response() } else { path.rescue() };
+                if disk::rename(&draft, &kept).is_ok() {
+                    return Some(kept);
                 }
                 // The next run must save it, and must not take it for the remains of a power cut.
-                let _ = self.locked.lock.erase_note();
+                if self.state == State::Tokens {
+                    let _ = self.locked.lock.erase_note();
+                }
                 Some(draft)
             }
             Ok(Leftover::Complete(_)) | Err(_) => Some(draft),
@@ -329,7 +339,7 @@ impl Drop for Draft<'_> {
         if self.state == State::Blank {
             // The next run removes a blank draft if this one can't.
             let _ = disk::remove(&self.path);
-            let _ = self.locked.lock.erase_note();
+            self.locked.clear_note();
         }
     }
 }

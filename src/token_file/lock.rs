@@ -4,6 +4,11 @@
 //! releases it when the process ends. The note is written before a request, and erased once everything the run
 //! changed is durable. So a note means that an earlier run was interrupted, or ([`Note::Responded`]) that
 //! the refresh token it names brought a response that nobody has read yet.
+//!
+//! A note is the fingerprint of a refresh token and one byte that says what became of it. Any other text is not a
+//! run's: someone wrote it, or a power cut left zeros of a note that was not synced yet, before its request, or that
+//! was erased. It counts as no note, so that a complete draft is promoted. Bytes behind a note are ignored: it may have
+//! been written over such a text.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _};
@@ -33,20 +38,27 @@ pub enum Note {
     Nothing,
     /// The draft replaces this refresh token.
     Replaces(Fingerprint),
-    /// The draft holds a saved response: not a token set, even if it parses as one.
-    Response,
+    /// The draft holds a response to this refresh token (in older notes, to the stored one): not a token set, even if
+    /// it parses as one.
+    Response(Option<Fingerprint>),
     /// This refresh token brought a response that was not understood, and was saved.
     Responded(Fingerprint),
 }
 
 /// Distinguishes refresh tokens without revealing them (32 bits of FNV-1a).
 #[derive(PartialEq, Clone)]
-pub struct Fingerprint(Vec<u8>);
+pub struct Fingerprint([u8; FINGERPRINT_LENGTH]);
 
-const FINGERPRINT_LENGTH: usize = 9;
-const RESPONSE: &[u8; FINGERPRINT_LENGTH] = b"response\n";
-/// In place of a fingerprint's last byte.
+const FINGERPRINT_LENGTH: usize = 8;
+const NOTE_LENGTH: usize = FINGERPRINT_LENGTH + 1;
+
+/// What follows a fingerprint.
+const REPLACES: u8 = b'\n';
+const RESPONSE: u8 = b'?';
 const RESPONDED: u8 = b'!';
+
+/// [`Note::Response`] as it was written before it had a fingerprint.
+const OLD_RESPONSE: &[u8] = b"response\n";
 
 impl Fingerprint {
     #[expect(clippy::disallowed_methods, reason = "hashed")]
@@ -55,30 +67,46 @@ impl Fingerprint {
             .expose()
             .bytes()
             .fold(0x811C_9DC5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-        Self(format!("{hash:08x}\n").into_bytes())
+        Self(std::array::from_fn(|place| b"0123456789abcdef"[(hash >> (28 - 4 * place)) as usize & 0xF]))
+    }
+
+    /// Of no token: what a login sends and, the first time, replaces.
+    pub fn of_none() -> Self {
+        Self::of(&Secret::new(""))
+    }
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        text.try_into().ok().filter(|text: &[u8; FINGERPRINT_LENGTH]| text.iter().all(is_digit)).map(Self)
     }
 }
 
 impl Note {
     /// The note in this lock file, whether or not it is locked.
     pub fn at(lock: &Path) -> io::Result<Self> {
-        Self::read(&retrying(|| File::open(lock))?)
+        Ok(disk::read_if_there(lock)?.map_or(Self::Nothing, |text| Self::of(&text)))
     }
 
     fn read(mut file: &File) -> io::Result<Self> {
-        let mut bytes = [0; FINGERPRINT_LENGTH];
-        let length = retrying(|| file.read(&mut bytes))?;
-        Ok(match &bytes[..length] {
-            [] => Self::Nothing,
-            noted if noted == RESPONSE => Self::Response,
-            [hash @ .., RESPONDED] => Self::Responded(Fingerprint([hash, b"\n"].concat())),
-            noted => Self::Replaces(Fingerprint(noted.to_vec())),
-        })
+        let mut text = [0; NOTE_LENGTH];
+        let length = retrying(|| file.read(&mut text))?;
+        Ok(Self::of(&text[..length]))
+    }
+
+    fn of(text: &[u8]) -> Self {
+        let Some((fingerprint, [last, ..])) = text.split_at_checked(FINGERPRINT_LENGTH) else { return Self::Nothing };
+        match (Fingerprint::parse(fingerprint), *last) {
+            (Some(replaced), REPLACES) => Self::Replaces(replaced),
+            (Some(sent), RESPONSE) => Self::Response(Some(sent)),
+            (Some(sent), RESPONDED) => Self::Responded(sent),
+            _ if text.starts_with(OLD_RESPONSE) => Self::Response(None),
+            _ => Self::Nothing,
+        }
     }
 
     /// The note of a login for a token file that is missing or has no refresh token.
     pub fn of_first_login() -> Self {
-        Self::Replaces(Fingerprint::of(&Secret::new("")))
+        Self::Replaces(Fingerprint::of_none())
     }
 }
 
@@ -123,21 +151,31 @@ impl Lock {
 
     /// Notes durably which refresh token is about to be sent.
     pub fn write_fingerprint(&self, fingerprint: &Fingerprint) -> io::Result<()> {
-        os::write_at_start(&self.file, &fingerprint.0)?;
-        retrying(|| self.file.sync_all())
+        self.write_note(fingerprint, REPLACES)?;
+        self.sync()
     }
 
-    /// Notes that the draft is about to hold a response. Not durably: there is no time for that.
-    pub fn note_response(&self) -> io::Result<()> {
-        os::write_at_start(&self.file, RESPONSE)
+    /// Notes that the draft is about to hold a response to this refresh token. Not durably: first the response itself is
+    /// to be safe.
+    pub fn note_response(&self, sent: &Fingerprint) -> io::Result<()> {
+        self.write_note(sent, RESPONSE)
     }
 
-    /// Notes durably that this refresh token brought a response that was saved.
-    pub fn note_responded(&self, fingerprint: &Fingerprint) -> io::Result<()> {
-        let mut note = fingerprint.0.clone();
-        note.pop();
-        note.push(RESPONDED);
-        os::write_at_start(&self.file, &note)?;
+    /// Notes durably that this refresh token brought a response that was saved. A login sent none.
+    pub fn note_responded(&self, sent: &Fingerprint) -> io::Result<()> {
+        if *sent == Fingerprint::of_none() {
+            return self.erase_note();
+        }
+        self.write_note(sent, RESPONDED)?;
+        self.sync()
+    }
+
+    fn write_note(&self, fingerprint: &Fingerprint, last: u8) -> io::Result<()> {
+        os::write_at_start(&self.file, &[&fingerprint.0[..], &[last]].concat())
+    }
+
+    /// Makes the note durable.
+    pub fn sync(&self) -> io::Result<()> {
         retrying(|| self.file.sync_all())
     }
 
@@ -149,7 +187,7 @@ impl Lock {
     /// Erases the note, and makes that durable.
     pub fn erase_note_durably(&self) -> io::Result<()> {
         self.erase_note()?;
-        retrying(|| self.file.sync_all())
+        self.sync()
     }
 }
 
@@ -195,4 +233,33 @@ fn still_locked(path: &TokenPath, timeout: Duration) -> Failure {
         .failure(Exit::TempFail, format!("{lock} is still locked by another run after {waited}"))
         .hint("run again later, or wait longer with --lock-timeout");
     if cfg!(unix) { failure.hint(format!("to see which process holds it: lsof {lock}")) } else { failure }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_counts_as_a_note() {
+        // Of the empty string.
+        let of_none = Fingerprint::of_none;
+        for (text, note) in [
+            ("811c9dc5\n", Note::Replaces(of_none())),
+            ("811c9dc5?", Note::Response(Some(of_none()))),
+            ("811c9dc5!", Note::Responded(of_none())),
+            ("response\n", Note::Response(None)),
+            ("811c9dc5\n45\n", Note::Replaces(of_none())),
+            ("", Note::Nothing),
+            ("811c9dc5", Note::Nothing),
+            ("811c9dc5\r\n", Note::Nothing),
+            ("811C9DC5\n", Note::Nothing),
+            ("811c9dc\n", Note::Nothing),
+            ("response", Note::Nothing),
+            ("response!", Note::Nothing),
+            ("12345\n", Note::Nothing),
+            ("\0\0\0\0\0\0\0\0\0", Note::Nothing),
+        ] {
+            assert!(Note::of(text.as_bytes()) == note, "{text:?}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::failure::{Exit, Failure};
 use crate::os::Directory;
@@ -11,6 +11,7 @@ use crate::terminal::reason;
 use crate::text::Fault;
 use crate::token_file::disk;
 use crate::token_file::hint::cannot_write;
+use crate::token_file::leftover::Leftover;
 use crate::token_file::lock::{Fingerprint, Lock, Note};
 use crate::token_file::path::TokenPath;
 use crate::token_file::protection::Protection;
@@ -118,20 +119,43 @@ impl LockedTokenFile {
         }
     }
 
-    /// Notes that the refresh token of `sent` brought a response that was saved unread: most likely it is spent. If the
-    /// note cannot be written, the next run sends the token again, as after a lost response.
-    pub fn remember_unread_response(&self, sent: &TokenSet) {
-        let _ = self.lock.note_responded(&Fingerprint::of(sent.refresh_token()));
+    /// Erases the note of a run, but not what it says of a response that nobody has read.
+    pub fn clear_note(&self) {
+        let _ = match self.responded() {
+            Some(sent) => self.lock.note_responded(&sent),
+            None => self.lock.erase_note(),
+        };
+    }
+
+    /// The refresh token of which the note says that it brought a response that was not understood.
+    fn responded(&self) -> Option<Fingerprint> {
+        match self.lock.note() {
+            Ok(Note::Response(Some(sent)) | Note::Responded(sent)) => Some(sent.clone()),
+            Ok(Note::Response(None)) => read(&self.path).ok().map(|stored| Fingerprint::of(stored.refresh_token())),
+            _ => None,
+        }
+    }
+
+    /// Where that response is, if it still is. A dry run leaves it in a draft.
+    fn unread_response(&self) -> Result<Option<PathBuf>, Failure> {
+        let is_draft = |draft: &PathBuf| {
+            matches!(self.lock.note(), Ok(Note::Response(_)))
+                && !matches!(Leftover::at(draft), Ok(Leftover::Nothing | Leftover::Blank))
+        };
+        if let Some(draft) = [self.path.second_draft(), self.path.draft()].into_iter().find(is_draft) {
+            return Ok(Some(draft));
+        }
+        let failed = |error| not_prepared(&self.path.draft(), "cannot look for a response in its directory", &error);
+        self.path.kept_response().map_err(failed)
     }
 
     /// Fails while nobody has read the saved response to the stored refresh token: sending that token again would make
     /// a strict server revoke the one in the response (RFC 9700, section 4.14.2).
     pub fn expect_no_unread_response(&self, stored: &TokenSet) -> Result<(), Failure> {
-        let sent = Fingerprint::of(stored.refresh_token());
-        if !matches!(self.lock.note(), Ok(Note::Responded(fingerprint)) if *fingerprint == sent) {
+        if self.responded() != Some(Fingerprint::of(stored.refresh_token())) {
             return Ok(());
         }
-        let Some(response) = self.path.kept_response() else { return Ok(()) };
+        let Some(response) = self.unread_response()? else { return Ok(()) };
         let (tokens, response) = (self.path.given(), response.display());
         Err(self
             .path

@@ -166,12 +166,16 @@ impl TokenPath {
     }
 
     /// A response that an earlier run saved, if there is one.
-    pub fn kept_response(&self) -> Option<PathBuf> {
+    pub fn kept_response(&self) -> io::Result<Option<PathBuf>> {
         let prefix = self.sibling(RESPONSE);
-        let prefix = prefix.file_name()?.as_encoded_bytes();
-        let entries = fs::read_dir(self.directory()).ok()?.filter_map(Result::ok);
-        let mut kept = entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(prefix));
-        kept.next().map(|entry| entry.path())
+        let prefix = prefix.file_name().unwrap_or_default().as_encoded_bytes();
+        for entry in retrying(|| fs::read_dir(self.directory()))? {
+            let entry = entry?;
+            if entry.file_name().as_encoded_bytes().starts_with(prefix) {
+                return Ok(Some(entry.path()));
+            }
+        }
+        Ok(None)
     }
 
     fn free_sibling(&self, suffix: &str) -> PathBuf {

@@ -76,7 +76,7 @@ impl LockedTokenFile {
         match draft {
             Leftover::Nothing => Ok(Step::Nothing),
             Leftover::Blank => Ok(Step::Remove),
-            _ if *note == Note::Response => Ok(Step::SaveResponse),
+            _ if matches!(note, Note::Response(_)) => Ok(Step::SaveResponse),
             Leftover::Partial(part) => Ok(self.step_for_part(&part, note)),
             Leftover::Complete(draft) => self.step_for_complete(draft, note),
         }

@@ -72,9 +72,9 @@ impl LockedTokenFile {
             renamed = done.promoted.or(renamed);
         }
         let synced = renamed.map_or_else(|| directory.sync(), |file| directory.sync_name(&file));
-        synced.map_err(failed("cannot sync"))?;
+        synced.map_err(failed("cannot sync its directory"))?;
         if plan.is_interrupted {
-            let _ = self.lock.erase_note();
+            self.clear_note();
         }
         Ok(())
     }

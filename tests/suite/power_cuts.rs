@@ -7,7 +7,7 @@ use crate::kit::TOKEN_FILE;
 use crate::needs::Need;
 use crate::scene::{AGAIN, DRAFT, Footing, LOCK, Scene};
 use crate::strace::{self, Call, Injection, Trace};
-use crate::token_server::Script;
+use crate::token_server::{Script, Step, json_response};
 use std::fs;
 
 fn is(call: &Call, name: &str, file: &str) -> bool {
@@ -51,6 +51,22 @@ fn another_login_is_synced_before_the_draft_gives_way() {
     let scene = Scene::new("login-later", Footing::Plain).died_at("rename", 1);
     fs::write(scene.workspace.path(TOKEN_FILE), scene.rotation.authorize_again()).expect("log in");
     expect_order(&run(&scene, &[], 0), &synced);
+}
+
+/// With a name of its own on the disk, the response needs its note there, too: which refresh token is spent.
+#[test]
+fn the_note_of_a_kept_response_is_synced_before_its_name() {
+    if !Need::Strace.is_met() {
+        return;
+    }
+    let scene = Scene::staged("kept-response", Footing::Plain, |_, _| {
+        Script::always(Step::response(json_response("200 OK", "{\"rt\":\"Canary7-next\"}")))
+    });
+    let kept = [("pwrite64", LOCK), ("pwrite64", DRAFT), ("fsync", DRAFT), ("fsync", LOCK), ("rename", DRAFT)];
+    let noted = [("fsync", "work"), ("pwrite64", LOCK), ("fsync", LOCK)];
+    let trace = run(&scene, &[], 74);
+    let sent = trace.calls.iter().rposition(|call| call.name == "sendto").expect("a request");
+    expect_order(&Trace { calls: trace.calls[sent..].to_vec() }, &[&kept[..], &noted].concat());
 }
 
 /// What it says is saved before it is replaced.

@@ -337,6 +337,34 @@ fn tokens_are_salvaged_from_a_draft_that_a_power_cut_tore() {
     }
 }
 
+/// Somebody wrote it, or a power cut tore it: it says nothing about the draft.
+#[test]
+fn a_note_that_is_not_a_runs_counts_as_none() {
+    if !Need::Strace.is_met() {
+        return;
+    }
+    let died = || Scene::new("no-note", Footing::Plain).died_at("rename", 1);
+    let note = String::from_utf8(died().workspace.read(LOCK)).expect("text");
+    let fingerprint = note.trim_end();
+    for text in [
+        fingerprint.to_owned(),
+        format!("{fingerprint}\r\n"),
+        format!("{note}12345\n"),
+        fingerprint.to_uppercase() + "\n",
+        "0".repeat(7) + "\n\n",
+        "12345\n".to_owned(),
+        "{}".to_owned(),
+        " ".to_owned(),
+        "\0".repeat(9),
+        "\0".repeat(64),
+    ] {
+        let scene = died();
+        fs::write(scene.workspace.path(LOCK), &text).expect("leave a text");
+        println!("{text:?}");
+        expect_promotion(scene);
+    }
+}
+
 /// Somebody copied the draft, or changed its mode or that of the token file: the token file's counts.
 #[test]
 fn a_recovered_draft_gets_the_protection_of_the_token_file() {
@@ -416,6 +444,15 @@ fn what_stands_in_the_place_of_draft_or_lock_is_not_followed() {
             assert_eq!(fs::read(&bait).ok(), wanted, "{what} at {name} was followed");
         }
     }
+}
+
+/// Without a token file, too, the lock file is looked at.
+#[test]
+fn a_pipe_in_the_place_of_the_lock_does_not_make_a_run_wait() {
+    let scene = Scene::with_first_login("pipe");
+    make_pipe(&scene.workspace.path(LOCK));
+    scene.program().run().expect_exit(66);
+    scene.first_run_under(Vec::new()).run().expect_exit(73);
 }
 
 fn make_pipe(path: &Path) {
