@@ -46,9 +46,10 @@ pub fn read_code(line: &Secret, state: &Secret) -> Result<Secret, NoCode> {
         None => {
             let decoded = percent_decode_str(line).decode_utf8_lossy();
             // A whole address may be percent-encoded, as in another one's parameter.
-            match Response::read(&decoded).filter(|_| decoded.contains("state=")) {
+            let is_address = decoded.contains("://") || decoded.contains("state=");
+            match Response::read(&decoded).filter(|_| is_address) {
                 Some(response) => response.code(state.expose()),
-                None if decoded.contains("://") => Err(NoCode::Missing),
+                None if is_address => Err(NoCode::Missing),
                 None => Ok(Secret::new(decoded)),
             }
         }
@@ -193,6 +194,8 @@ mod tests {
             ("code=c&state=t", NoCode::OtherState),
             ("http%3A%2F%2Flocalhost%2F%3Fcode%3Dc%26state%3Dt", NoCode::OtherState),
             ("http%3A%2F%2Flocalhost%2F", NoCode::Missing),
+            ("http%3A%2F%2Flocalhost%2F%3Fcode%3Dc%26sta", NoCode::CutOff),
+            ("http%3A%2F%2Flocalhost%2F%3Ferror%3Daccess_denied", rejected("access_denied", None)),
             ("http://localhost/?code=c&code=d&state=s-T_1", NoCode::Repeated("code")),
             ("http://localhost/?code=c&state=s-T_1#code=c", NoCode::Repeated("code")),
             ("http://localhost/?code=c&state=t&state=s-T_1", NoCode::Repeated("state")),
