@@ -82,7 +82,7 @@ fn renew(
     let draft = locked.draft(&stored, MAX_RESPONSE)?;
     journal.step(format_args!("the draft is in place"));
     let mut request = token_request(settings, &stored);
-    let mut client = client_for(&mut request, network, journal);
+    let mut client = client_for(&mut request, network, &stored, journal);
     let deadline = Instant::now() + settings.timeout;
     let renewal = Renewal { settings, request: &request, replay: settings.replay, deadline, draft, stored: &stored };
     let (response, now) = match renewal.run(&mut client, console) {

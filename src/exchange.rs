@@ -107,7 +107,7 @@ impl Exchange<'_> {
         let response = client.send(&request, schedule.deadlines()).map_err(|failure| Box::new(failure.into()))?;
         let summary = ResponseSummary::of(&response);
         match self.read(client, &response) {
-            Ok(tokens) => Ok(Refreshed { response: tokens, summary: summary.shown(self.request.mask()) }),
+            Ok(tokens) => Ok(Refreshed { summary: summary.shown(&tokens.mask), response: tokens }),
             Err((no_tokens, kept)) => {
                 let mut verdict = judge(response, no_tokens, kept, self.request.mask());
                 verdict.summary = Some(summary);

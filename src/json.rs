@@ -110,14 +110,12 @@ impl Object {
     /// the object is ignored. If the text ends too early, or stops being JSON, the error is an object of the
     /// members before that: a response that can be understood at all must not be lost.
     pub fn parse_leniently(text: &str) -> Result<Self, Self> {
-        let mut pairs = Pairs::new();
-        let whole = serde_json::Deserializer::from_str(text).deserialize_map(Members(&mut pairs));
-        // A number does not show its own end.
-        pairs.pop_if(|(_, value)| whole.is_err() && !value.get().ends_with(['"', '}', ']']));
-        let understood = pairs.into_iter().filter_map(|(name, value)| Some((unquote(name.get())?, value)));
-        let members = understood.map(|(name, value)| (name.into(), value.get().to_owned()));
-        let object = Self::default().with(members);
-        if whole.is_ok() { Ok(object) } else { Err(object) }
+        read_leniently(text).map(Self::of).map_err(Self::of)
+    }
+
+    /// Of a member that occurs twice the last one counts.
+    pub fn of(members: Vec<(String, String)>) -> Self {
+        Self::default().with(members.into_iter().map(|(name, value)| (name.into(), value)))
     }
 
     /// This object with these members, each in its place, or at the end where there is none of its
@@ -291,6 +289,17 @@ pub fn whole_number(text: &str) -> Option<i64> {
 /// JSON's whitespace (RFC 8259, section 2).
 fn is_blank(character: char) -> bool {
     matches!(character, ' ' | '\t' | '\n' | '\r')
+}
+
+/// As [`Object::parse_leniently`], with every member that occurs, in order: name and JSON.
+pub fn read_leniently(text: &str) -> Result<Vec<(String, String)>, Vec<(String, String)>> {
+    let mut pairs = Pairs::new();
+    let whole = serde_json::Deserializer::from_str(text).deserialize_map(Members(&mut pairs));
+    // A number does not show its own end.
+    pairs.pop_if(|(_, value)| whole.is_err() && !value.get().ends_with(['"', '}', ']']));
+    let understood = pairs.into_iter().filter_map(|(name, value)| Some((unquote(name.get())?, value)));
+    let members = understood.map(|(name, value)| (name, value.get().to_owned())).collect();
+    if whole.is_ok() { Ok(members) } else { Err(members) }
 }
 
 type Pairs<'text> = Vec<(&'text RawValue, &'text RawValue)>;

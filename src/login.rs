@@ -90,7 +90,7 @@ impl Login<'_> {
         let redirect_uri = self.settings.redirect_uri.as_str();
         let grant = Grant::authorization_code(code, redirect_uri, &proof.verifier);
         let mut request = TokenRequest::new(&self.common.client, grant, &self.common.parameters);
-        let mut client = client_for(&mut request, network, self.journal);
+        let mut client = client_for(&mut request, network, &stored, self.journal);
         let renewal = Renewal {
             settings: self.common,
             request: &request,

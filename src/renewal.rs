@@ -19,8 +19,9 @@ use crate::transport::{Client, MAX_BODY, Network, ProxyServer};
 /// The largest response that a draft needs room for.
 pub const MAX_RESPONSE: usize = MAX_BODY;
 
-/// The client for one request, whose mask then covers the proxy's password, too.
-pub fn client_for(request: &mut TokenRequest, network: Network, journal: Journal) -> Client {
+/// The client for one request, whose mask then also covers the proxy's password and the stored access token.
+pub fn client_for(request: &mut TokenRequest, network: Network, stored: &TokenSet, journal: Journal) -> Client {
+    stored.access_token().into_iter().for_each(|token| request.add_to_mask(token.copy()));
     if let Some(password) = network.proxy.as_ref().and_then(ProxyServer::password) {
         request.add_to_mask(password);
     }
@@ -80,7 +81,7 @@ impl Renewal<'_> {
         let commit = commit.map_err(NotRenewed::NotStored)?;
         journal.step(format_args!("committed"));
         commit.warnings.iter().for_each(|warning| console.warn(warning));
-        for warning in response.warnings.iter().chain(&commit.stored.warnings()) {
+        for warning in response.warnings.iter().chain(&commit.stored.warnings(&response.mask)) {
             console.warn(warning);
         }
         Ok((response, commit.stored))

@@ -13,9 +13,8 @@ use std::io::{self, Read};
 use std::time::SystemTime;
 
 use crate::json::{Layout, Object, unquote};
-use crate::oauth::TokenResponse;
+use crate::oauth::{Mask, TokenResponse};
 use crate::secret::Secret;
-use crate::terminal;
 use crate::text::{self, Fault};
 
 /// The largest token file that is read. A file that comes within one response of it keeps its own members but gets
@@ -130,9 +129,9 @@ impl TokenSet {
     }
 
     /// Warnings about members, printable: their names, never their values.
-    pub fn warnings(&self) -> Vec<String> {
+    pub fn warnings(&self, mask: &Mask) -> Vec<String> {
         const MAX_NAMES: usize = 5;
-        let names = expiry::not_understood(&self.members).take(MAX_NAMES).map(|name| terminal::printable(&name));
+        let names = expiry::not_understood(&self.members).take(MAX_NAMES).map(|name| mask.printable(&name));
         let odd = "looks like an expiry, but was not understood and is left unchanged";
         names.map(|name| format!("the member \"{name}\" {odd}")).collect()
     }
@@ -249,7 +248,7 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
-    use crate::oauth::{Body, Mask};
+    use crate::oauth::Body;
 
     fn merged(stored: &str, response: &str) -> String {
         let response = TokenResponse::read(200, Body::Whole(response.as_bytes()), &Mask::default()).ok().unwrap();
@@ -626,7 +625,7 @@ mod tests {
             (r#""client_secret_expires_at":0,"registrationExpiresAt":"x","created_at":"yesterday","scope":"soon""#, ""),
         ] {
             let text = format!(r#"{{"refresh_token":"r",{members}}}"#);
-            let warnings = TokenSet::parse(text.as_bytes()).ok().unwrap().warnings();
+            let warnings = TokenSet::parse(text.as_bytes()).ok().unwrap().warnings(&Mask::default());
             let found: Vec<_> = warnings.iter().filter_map(|warning| warning.split('"').nth(1)).collect();
             assert_eq!(found.join(" "), names, "{members}");
         }

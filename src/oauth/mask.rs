@@ -53,6 +53,16 @@ impl Mask {
         self.searches = OnceCell::new();
     }
 
+    /// These secrets and others.
+    pub fn and(&self, others: impl Iterator<Item = Secret>) -> Self {
+        Self { secrets: self.secrets.iter().map(Secret::copy).chain(others).collect(), searches: OnceCell::new() }
+    }
+
+    /// Whether a text is one of the secrets, as a whole.
+    pub fn holds(&self, text: &str) -> bool {
+        self.secrets.iter().any(|secret| secret.is_same(&Secret::new(text)))
+    }
+
     /// A server's text as it may be shown: secrets masked, nothing but printable ASCII, at most 200
     /// characters.
     pub fn printable(&self, text: &str) -> String {

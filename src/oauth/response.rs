@@ -22,6 +22,8 @@ pub struct TokenResponse {
     pub expires_in: Option<Duration>,
     /// Warnings about oddities, printable.
     pub warnings: Vec<String>,
+    /// Covers the new tokens, too.
+    pub mask: Mask,
 }
 
 /// The body of a response, by what is known of its end.
@@ -57,7 +59,7 @@ impl TokenResponse {
         }
         let form_end = if let Body::Whole(_) = body { FormEnd::Known } else { FormEnd::Lost };
         if (200..300).contains(&status)
-            && let Some(found) = search::find_tokens(text, form_end)
+            && let Some(found) = search::find_tokens(text, form_end, mask)
         {
             return Ok(Self::new(found, mask));
         }
@@ -66,6 +68,9 @@ impl TokenResponse {
 
     fn new(found: Found, mask: &Mask) -> Self {
         let Found { members, is_cut, is_scattered } = found;
+        let token = |name| members.string(name).filter(|token| !search::is_placeholder(token)).map(Secret::new);
+        let (access_token, refresh_token) = (token("access_token"), token("refresh_token"));
+        let mask = mask.and(access_token.iter().chain(&refresh_token).map(Secret::copy));
         // One that is missing counts as Bearer, as in golang/oauth2; its case does not matter (section 5.1).
         let kind = members.string("token_type").filter(|kind| !kind.is_empty() && !kind.eq_ignore_ascii_case("bearer"));
         let mut warnings: Vec<_> = kind
@@ -75,15 +80,12 @@ impl TokenResponse {
         let mut warn = |is_so: bool, warning: &str| warnings.extend(is_so.then(|| warning.to_owned()));
         warn(is_cut, "the response is truncated or malformed after the tokens; the tokens were stored");
         warn(is_scattered, "the access token and the refresh token were in different parts of the response");
-        let access_token = members.string("access_token").filter(|token| !token.is_empty());
+        let is_placeholder =
+            refresh_token.is_none() && members.string("refresh_token").is_some_and(|it| !it.is_empty());
+        warn(is_placeholder, "the refresh_token of the response is a placeholder, and was not stored");
         // Azure AD B2C, for a client that requested no API's scope.
         warn(access_token.is_none(), "the response has no access_token; its refresh token was stored");
-        Self {
-            refresh_token: members.string("refresh_token").filter(|token| !token.is_empty()).map(Secret::new),
-            expires_in: lifetime::of(Subject::AccessToken, &members),
-            warnings,
-            members,
-        }
+        Self { refresh_token, expires_in: lifetime::of(Subject::AccessToken, &members), warnings, members, mask }
     }
 }
 
@@ -100,7 +102,7 @@ fn readable(bytes: &[u8]) -> String {
 
 fn read_error(status: u16, text: &str, form_end: FormEnd, mask: &Mask) -> Option<NoTokens> {
     // Tokens with an error status are not an error response.
-    if search::find_tokens(text, form_end).is_some() {
+    if search::find_tokens(text, form_end, mask).is_some() {
         return None;
     }
     let object = search::objects(text).find_map(Result::ok).or_else(|| search::read_form(text, form_end));
@@ -118,7 +120,7 @@ fn unreadable(text: &str, body: Body<'_>, mask: &Mask) -> NoTokens {
         // gzip's mark, or what is left of it in text.
         () if text.starts_with("\u{1f}\u{fffd}") => "a compressed body",
         () if is_page => "an HTML page",
-        () if search::find_tokens(text, FormEnd::Known).is_some() => "a body that contains tokens",
+        () if search::find_tokens(text, FormEnd::Known, mask).is_some() => "a body that contains tokens",
         () if search::objects(text).next().is_some_and(|object| object.is_ok()) => "JSON without recognizable tokens",
         () => "a body that is not a JSON object",
     };

@@ -9,15 +9,29 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
+use super::mask::Mask;
 use super::meaning::{is_same_squeezed, squeezed};
-use crate::json::{Object, quote, unquote};
+use crate::json::{Object, quote, read_leniently, unquote};
 
 /// Limits on the places that are tried, and on the bytes that are read in all of them, however many braces there are.
 const MAX_STARTS: usize = 256;
 const MAX_READ: usize = 32 << 20;
 
-/// The members that this program reads, under the names of RFC 6749 and its kin.
+/// The members that this program reads, under the names of RFC 6749 and its kin; the tokens first.
 const MEMBERS: [&str; 6] = ["access_token", "refresh_token", "token_type", "expires_in", "id_token", "scope"];
+const TOKENS: usize = 2;
+
+/// What a member is worth as a token; of several under one name the best counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Worth {
+    /// Null, empty or a placeholder.
+    None,
+    /// The token that the program had before: an echo, or one that stays.
+    Known,
+    /// It cannot be read, such as an object, and may hold a token.
+    Odd,
+    New,
+}
 
 /// An object with at least one token.
 pub struct Found {
@@ -36,38 +50,38 @@ pub enum FormEnd {
     Lost,
 }
 
-/// Tokens in a text, if it has any that can be understood.
-pub fn find_tokens(text: &str, form_end: FormEnd) -> Option<Found> {
+/// Tokens in a text, if it has any that can be understood. `known` holds those that are not new.
+pub fn find_tokens(text: &str, form_end: FormEnd, known: &Mask) -> Option<Found> {
     let text = match unquote(text) {
         Some(inner) => Cow::Owned(inner),
         None => Cow::Borrowed(text),
     };
-    find_in_objects(&text).or_else(|| find_in_form(&text, form_end))
+    find_in_objects(&text, known).or_else(|| find_in_form(&text, form_end, known))
 }
 
-fn find_in_form(text: &str, form_end: FormEnd) -> Option<Found> {
-    let members = read_form(text, form_end)?;
+fn find_in_form(text: &str, form_end: FormEnd, known: &Mask) -> Option<Found> {
+    let members = understood(form_fields(text, form_end)?, known);
     let is_cut = form_end == FormEnd::Lost;
+    let (has_access, has_refresh) = tokens_in(&members, known);
     // The refresh token may be what was cut off.
-    let is_enough = has_token(&members, "refresh_token") || !is_cut && has_token(&members, "access_token");
-    is_enough.then_some(Found { members, is_cut, is_scattered: false })
+    (has_refresh || !is_cut && has_access).then_some(Found { members, is_cut, is_scattered: false })
 }
 
-fn find_in_objects(text: &str) -> Option<Found> {
+fn find_in_objects(text: &str, known: &Mask) -> Option<Found> {
     // A name may have an escape in it.
     if !names_token(text) && !text.contains("\\u00") {
         return None;
     }
     let (mut with_access, mut with_refresh) = (None, None);
-    for object in objects(text) {
-        let (object, is_cut) = match object {
-            Ok(whole) => (renamed(whole), false),
-            Err(beginning) => (renamed(beginning), true),
-        };
-        match (has_token(&object, "access_token"), has_token(&object, "refresh_token")) {
+    for members in starts(text).map(read_leniently) {
+        let is_cut = members.is_err();
+        let object = understood(members.unwrap_or_else(|beginning| beginning), known);
+        match tokens_in(&object, known) {
             (true, true) => return Some(Found { members: object, is_cut, is_scattered: false }),
             // In a response that was cut off, an access token alone is not enough: a replay may bring both tokens.
-            (true, false) if !is_cut && !has_odd_refresh_token(&object) => with_access = with_access.or(Some(object)),
+            (true, false) if !is_cut && !has_odd_refresh_token(&object, known) => {
+                with_access = with_access.or(Some(object))
+            }
             (false, true) => with_refresh = with_refresh.or(Some((object, is_cut))),
             _ => {}
         }
@@ -86,9 +100,14 @@ fn find_in_objects(text: &str) -> Option<Found> {
 
 /// Every object in a text; for one that is incomplete, the members before the fault.
 pub fn objects(text: &str) -> impl Iterator<Item = Result<Object, Object>> {
-    let braces = text.match_indices('{');
-    let starts = braces.filter(|(at, _)| text[at + 1..].trim_ascii_start().starts_with('"'));
-    starts.take(MAX_STARTS.min(MAX_READ / text.len().max(1))).map(|(at, _)| Object::parse_leniently(&text[at..]))
+    starts(text).map(Object::parse_leniently)
+}
+
+/// The text from each place on where an object may begin.
+fn starts(text: &str) -> impl Iterator<Item = &str> {
+    let braces = text.match_indices('{').map(|(at, _)| &text[at..]);
+    let starts = braces.filter(|rest| rest[1..].trim_ascii_start().starts_with('"'));
+    starts.take(MAX_STARTS.min(MAX_READ / text.len().max(1)))
 }
 
 /// Whether a text names a token, in any spelling.
@@ -100,41 +119,76 @@ pub fn names_token(text: &str) -> bool {
     squeezed.contains("accesstoken") || squeezed.contains("refreshtoken")
 }
 
-/// An object whose members of other spellings (`accessToken`, `refresh-token`) have the names of RFC 6749,
-/// unless it has those already; a token that is a number becomes a string, as it must be in a token file.
-fn renamed(object: Object) -> Object {
-    let is_number = |value: &str| value.starts_with(|first: char| first.is_ascii_digit());
-    // The usual case.
-    if object.iter().all(|(name, value)| MEMBERS.contains(&&*name) && (name == "expires_in" || !is_number(value))) {
-        return object;
+/// The object that these members are meant to be: members of other spellings (`accessToken`, `refresh-token`) have the
+/// names of RFC 6749, unless something better has them already; a token that is a number becomes a string, as it
+/// must be in a token file. Of a token that is there twice, one that is worth nothing or was known is left out.
+fn understood(mut members: Vec<(String, String)>, known: &Mask) -> Object {
+    let mut best = [None; MEMBERS.len()];
+    let mut rated = Vec::with_capacity(members.len());
+    for (at, (name, value)) in members.iter_mut().enumerate() {
+        let place = MEMBERS.iter().position(|member| is_same_squeezed(member, name));
+        let worth = match place {
+            Some(..TOKENS) => {
+                if value.starts_with(|first: char| first.is_ascii_digit()) {
+                    *value = quote(value);
+                }
+                worth(value, known)
+            }
+            _ => Worth::New,
+        };
+        rated.push((place, worth));
+        let Some(place) = place else { continue };
+        let rating = (worth, name == MEMBERS[place], at);
+        best[place] = best[place].max(Some(rating));
     }
-    let known = |name: &str| MEMBERS.into_iter().find(|known| is_same_squeezed(known, name));
-    let members: Vec<(Cow<'static, str>, String)> = object
-        .iter()
-        .map(|(name, value)| {
-            let known = known(&name).filter(|known| *known == name || object.text(known).is_none());
-            let value = match known {
-                Some("access_token" | "refresh_token") if is_number(value) => quote(value),
-                _ => value.to_owned(),
-            };
-            (known.map_or_else(|| Cow::Owned(name.into_owned()), Cow::Borrowed), value)
-        })
-        .collect();
-    Object::default().with(members.into_iter())
+    let is_best = |at: usize| best.iter().flatten().any(|(.., best)| *best == at);
+    let named =
+        members.into_iter().zip(rated).enumerate().filter_map(|(at, ((name, value), (place, worth)))| match place {
+            Some(place) if is_best(at) => Some((MEMBERS[place].to_owned(), value)),
+            Some(place) if name == MEMBERS[place] || worth <= Worth::Known => None,
+            _ => Some((name, value)),
+        });
+    Object::of(named.collect())
 }
 
-fn has_token(object: &Object, name: &str) -> bool {
-    object.string(name).is_some_and(|token| !token.is_empty())
+fn worth(value: &str, known: &Mask) -> Worth {
+    match unquote(value) {
+        // PHP's false is nothing.
+        None if ["null", "false"].contains(&value) => Worth::None,
+        None => Worth::Odd,
+        Some(token) if is_placeholder(&token) => Worth::None,
+        Some(token) if known.holds(&token) => Worth::Known,
+        Some(_) => Worth::New,
+    }
 }
 
-/// Whether there is a refresh token that cannot be read, such as an object: storing only the access token would
-/// lose it.
-fn has_odd_refresh_token(object: &Object) -> bool {
-    object.text("refresh_token").is_some_and(|value| !value.starts_with('"') && value != "null")
+/// Whether a text stands where a token should, and is none: nothing, a word for nothing, or a mask.
+pub fn is_placeholder(token: &str) -> bool {
+    let token = token.trim();
+    token.bytes().all(|byte| byte == b'*')
+        || ["null", "undefined", "none"].iter().any(|word| token.eq_ignore_ascii_case(word))
+}
+
+/// Whether an object has an access token, and a refresh token. The one that was sent does not count without an access
+/// token: the server only repeats the request.
+fn tokens_in(object: &Object, known: &Mask) -> (bool, bool) {
+    let token = |name| object.string(name).filter(|token| !is_placeholder(token));
+    let has_access = token("access_token").is_some();
+    (has_access, token("refresh_token").is_some_and(|token| has_access || !known.holds(&token)))
+}
+
+/// Whether there is a refresh token that cannot be read: storing only the access token would lose it.
+fn has_odd_refresh_token(object: &Object, known: &Mask) -> bool {
+    object.text("refresh_token").is_some_and(|value| worth(value, known) == Worth::Odd)
 }
 
 /// A form, as old Facebook and GitHub without `Accept` send. If its end is lost, so is its last field.
 pub fn read_form(text: &str, end: FormEnd) -> Option<Object> {
+    form_fields(text, end).map(Object::of)
+}
+
+/// The fields of a form, each as name and JSON.
+fn form_fields(text: &str, end: FormEnd) -> Option<Vec<(String, String)>> {
     const FIELDS: [&str; 3] = ["access_token=", "refresh_token=", "error="];
     let has_field = text.split('&').any(|field| FIELDS.iter().any(|name| field.starts_with(name)));
     if text.contains(char::is_whitespace) || text.contains('{') || !has_field {
@@ -153,9 +207,9 @@ pub fn read_form(text: &str, end: FormEnd) -> Option<Object> {
             Ok(number) if name == "expires_in" => number.to_string(),
             _ => quote(&value),
         };
-        Some((name.into(), value))
+        Some((name, value))
     });
-    Some(Object::default().with(fields))
+    Some(fields.collect())
 }
 
 #[cfg(test)]
@@ -181,7 +235,7 @@ mod tests {
             "access_token=A&refresh_token=R".to_owned(),
             "token_type=b&refresh_token=R&access_token=A".to_owned(),
         ] {
-            let found = find_tokens(&text, FormEnd::Known).unwrap_or_else(|| panic!("{text}"));
+            let found = find_tokens(&text, FormEnd::Known, &Mask::default()).unwrap_or_else(|| panic!("{text}"));
             let token = |name| found.members.string(name);
             assert_eq!(
                 (token("access_token").as_deref(), token("refresh_token").as_deref()),
@@ -199,7 +253,7 @@ mod tests {
             (r#"{"refresh_token":"R","access_token":"A"#, FormEnd::Known, None, Some("R")),
             ("refresh_token=R&access_token=A", FormEnd::Lost, None, Some("R")),
         ] {
-            let found = find_tokens(text, form_end).unwrap();
+            let found = find_tokens(text, form_end, &Mask::default()).unwrap();
             let token = |name| found.members.string(name);
             assert_eq!(
                 (token("access_token").as_deref(), token("refresh_token").as_deref()),
@@ -216,13 +270,13 @@ mod tests {
             "<p>",
             "access_token=A",
         ] {
-            assert!(find_tokens(text, FormEnd::Lost).is_none(), "{text}");
+            assert!(find_tokens(text, FormEnd::Lost, &Mask::default()).is_none(), "{text}");
         }
     }
 
     #[test]
     fn many_braces_cost_little() {
         let text = r#"{"a":"#.repeat(200_000);
-        assert!(find_tokens(&text, FormEnd::Known).is_none());
+        assert!(find_tokens(&text, FormEnd::Known, &Mask::default()).is_none());
     }
 }

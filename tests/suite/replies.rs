@@ -295,6 +295,7 @@ fn a_response_that_is_not_understood_is_kept_byte_for_byte() {
     let strange = "{\"at\":\"Canary7-new\",\"rt\":\"Canary7-next\"}";
     let form = "access_token=Canary7-new&refresh_token=Canary7-next";
     let odd = "{\"access_token\":\"Canary7-new\",\"refresh_token\":{\"value\":\"Canary7-next\"}}";
+    let half_a_pair = odd.replace("{\"value\":\"Canary7-next\"}", "\"Canary7-next\\ud83d\"");
     let with_length = |body: &[u8]| ok(&format!("Content-Length: {}\r\n", body.len()), body);
     let bad_gzip = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xff\xff\xff".to_vec();
     let bad_head = ok("preload\r\n", strange.as_bytes());
@@ -302,6 +303,7 @@ fn a_response_that_is_not_understood_is_kept_byte_for_byte() {
     for (response, wanted) in [
         (Step::response(with_length(strange.as_bytes())), strange.as_bytes().to_vec()),
         (Step::response(with_length(odd.as_bytes())), odd.as_bytes().to_vec()),
+        (Step::response(with_length(half_a_pair.as_bytes())), half_a_pair.as_bytes().to_vec()),
         (Step::response(with_length(b"{\"result\":\"ok\"}")), b"{\"result\":\"ok\"}".to_vec()),
         (Step::response(with_length(b"Canary7-next")), b"Canary7-next".to_vec()),
         (Step::response(with_length(&bad_gzip)), bad_gzip),
@@ -335,6 +337,31 @@ fn a_response_that_is_not_understood_is_kept_byte_for_byte() {
             let mode = std::fs::metadata(workspace.path(&name)).expect("the kept response").permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
         }
+    }
+}
+
+/// A debugging server (httpbin) has issued nothing, and what it repeats does not get into the token file.
+#[test]
+fn an_echo_of_the_request_is_no_tokens() {
+    let server = kit::serve(Script::always(Step::responding(|request| {
+        let token = request.parameter("refresh_token").unwrap_or_default();
+        let form = format!(r#"{{"grant_type":"refresh_token","refresh_token":"{token}","client_id":"id"}}"#);
+        json_response("200 OK", &format!(r#"{{"form":{form},"url":"https://localhost/post"}}"#))
+    })));
+    let workspace = Workspace::after_login("echo");
+    let before = fs::read(workspace.path(TOKEN_FILE)).expect("the token file");
+    let outcome = workspace.program().refreshing_at(&server).run().expect_exit(74);
+    assert!(outcome.files[TOKEN_FILE] == before && server.finish().requests.len() == 1, "{}", outcome.report(&[]));
+}
+
+/// A word for nothing in the place of the refresh token is none: the stored one stays.
+#[test]
+fn a_placeholder_replaces_no_token() {
+    for placeholder in ["null", "undefined", "None", " ", "********"] {
+        let (outcome, _) = respond_with(with_length(&TOKENS.replace("Canary7-next", placeholder)), &[]);
+        let outcome = outcome.expect_exit(0);
+        assert_eq!(stored(&outcome)["refresh_token"], kit::rotation().live_refresh_token(), "{placeholder}");
+        assert!(outcome.stderr().contains("warning: the refresh_token of the response is a placeholder"));
     }
 }
 
