@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::oauth::{Grant, TokenRequest};
 use crate::publish::{AccessToken, Publisher};
 use crate::renewal::{MAX_RESPONSE, NotRenewed, Renewal, client_for};
-use crate::report::{Outcome, Publication, Report};
+use crate::report::{Issued, Outcome, Publication, Report};
 use crate::token_file::{LockedTokenFile, TokenFile};
 use crate::token_set::TokenSet;
 use crate::transport::Network;
@@ -96,7 +96,7 @@ fn renew(
         }
     };
     let is_rotated = !now.refresh_token().is_same(stored.refresh_token());
-    let outcome = Outcome::Refreshed { lifetime: response.expires_in, is_rotated };
+    let outcome = Outcome::Refreshed { issued: Issued::by(&response), is_rotated };
     Ok(Renewed { outcome, stored: now, before: Some(stored), deadline: Some(deadline) })
 }
 
@@ -111,6 +111,7 @@ fn publish(
     if publisher.has_no_place() {
         return Ok(Vec::new());
     }
+    renewed.outcome.expect_access_token(settings).inspect_err(|_| console.show_outcome(&renewed.outcome))?;
     let deadline = renewed.deadline.unwrap_or_else(|| Instant::now() + settings.timeout);
     let token = AccessToken::of(&renewed.stored, renewed.before.as_ref(), SystemTime::now());
     let Some(token) = token else { return Ok(Vec::new()) };
@@ -206,14 +207,16 @@ fn without_tokens(
 }
 
 /// Whether other tokens were stored since `before`, with an access token that can be used. An expiry in the past
-/// disqualifies it only if the expiry changed, too: some servers omit `expires_in`.
+/// disqualifies it only if the expiry changed, too: some servers omit `expires_in`. The same access token must have one
+/// in the future: some responses bring only a refresh token.
 fn is_refreshed(now: &TokenSet, before: &TokenSet) -> bool {
     if now.has_tokens_of(before) || now.access_token().is_none() {
         return false;
     }
     let clock = SystemTime::now();
     let end = now.expires_at(clock);
-    end == before.expires_at(clock) || end.is_none_or(|end| end > clock)
+    let is_other = !now.has_access_token_of(before);
+    end.map_or(is_other, |end| end > clock || is_other && Some(end) == before.expires_at(clock))
 }
 
 /// How long the stored access token is still valid, if that is at least `min_ttl`.

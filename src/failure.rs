@@ -49,7 +49,7 @@ pub const EXITS: [(Exit, &str, &str); 9] = [
     (
         Exit::Protocol,
         "PROTOCOL",
-        "a redirect, HTML or no tokens: not a response of a token endpoint; login: no refresh token",
+        "a redirect, HTML or no tokens; no access token to print or publish; login: no refresh token",
     ),
     (
         Exit::NoPerm,

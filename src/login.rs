@@ -29,7 +29,7 @@ use crate::failure::{Exit, Failure};
 use crate::journal::Journal;
 use crate::oauth::{AuthorizationRequest, Grant, Mask, Proof, RANDOM_LENGTH, RandomBytes, TokenRequest, read_code};
 use crate::renewal::{MAX_RESPONSE, NotRenewed, Renewal, client_for};
-use crate::report::{Outcome, Report};
+use crate::report::{Issued, Outcome, Report};
 use crate::secret::Secret;
 use crate::token_file::{LockedTokenFile, TokenFile};
 use crate::token_set::TokenSet;
@@ -107,7 +107,7 @@ impl Login<'_> {
         let stored = self.store_account(&mut client, &locked, stored);
         match response.refresh_token {
             Some(_) => {
-                let outcome = Outcome::LoggedIn { lifetime: response.expires_in };
+                let outcome = Outcome::LoggedIn { issued: Issued::by(&response) };
                 Ok(Report { outcome, stored, published: Vec::new(), planned: Vec::new() })
             }
             None => Err(self.without_refresh_token(&stored)),

@@ -53,7 +53,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use cli::Command;
-use config::{Arguments, Settings};
+use config::{Arguments, Print, Settings};
 use console::Console;
 use failure::Failure;
 use report::Report;
@@ -100,6 +100,9 @@ fn refresh(arguments: Arguments) -> Result<(), Failure> {
 fn finish(report: &Report, settings: &Settings, console: &Console) -> Result<(), Failure> {
     console.show_outcome(report);
     let Some(what) = settings.print else { return Ok(()) };
+    if matches!(what, Print::AccessToken | Print::Header | Print::Tokens) {
+        report.outcome.expect_access_token(settings)?;
+    }
     report::printed(what, report, settings, SystemTime::now())
         .map_err(console::not_printed)
         .and_then(|text| console::print(&text))

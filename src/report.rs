@@ -4,7 +4,9 @@ use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::config::{Print, Settings};
+use crate::failure::{Exit, Failure};
 use crate::json::quote;
+use crate::oauth::TokenResponse;
 use crate::terminal::escape_control;
 use crate::token_set::TokenSet;
 
@@ -44,8 +46,8 @@ pub enum Published {
 
 /// Why the token file holds fresh tokens; or that this was a dry run.
 pub enum Outcome {
-    Refreshed { lifetime: Option<Duration>, is_rotated: bool },
-    LoggedIn { lifetime: Option<Duration> },
+    Refreshed { issued: Issued, is_rotated: bool },
+    LoggedIn { issued: Issued },
     StillFresh { left: Duration },
     AnotherRun,
     DryRun { request: Vec<String> },
@@ -54,15 +56,15 @@ pub enum Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refreshed { lifetime, is_rotated } => {
-                write!(f, "refreshed; {}", Validity(*lifetime))?;
+            Self::Refreshed { issued, is_rotated } => {
+                write!(f, "refreshed; {issued}")?;
                 f.write_str(if *is_rotated {
                     "; the refresh token was rotated"
                 } else {
                     "; the refresh token is unchanged"
                 })
             }
-            Self::LoggedIn { lifetime } => write!(f, "logged in; {}", Validity(*lifetime)),
+            Self::LoggedIn { issued } => write!(f, "logged in; {issued}"),
             Self::StillFresh { left } => {
                 write!(f, "still fresh; the access token is valid for {}; nothing was sent", rounded(*left))
             }
@@ -108,14 +110,45 @@ impl fmt::Display for Place {
     }
 }
 
-/// How long an access token is valid, if the server says so.
-struct Validity(Option<Duration>);
+/// The access token of a response.
+pub enum Issued {
+    ValidFor(Duration),
+    /// The response does not say for how long.
+    Valid,
+    /// There is none, only a refresh token.
+    Nothing,
+}
 
-impl fmt::Display for Validity {
+impl Issued {
+    pub fn by(response: &TokenResponse) -> Self {
+        match TokenSet::lifetime_in(response, SystemTime::now()) {
+            _ if !response.has_access_token => Self::Nothing,
+            Some(lifetime) => Self::ValidFor(lifetime),
+            None => Self::Valid,
+        }
+    }
+}
+
+impl fmt::Display for Issued {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(lifetime) => write!(f, "the access token is valid for {}", rounded(lifetime)),
-            None => f.write_str("the server did not say how long the access token is valid"),
+        match self {
+            Self::ValidFor(lifetime) => write!(f, "the access token is valid for {}", rounded(*lifetime)),
+            Self::Valid => f.write_str("the server did not say how long the access token is valid"),
+            Self::Nothing => f.write_str("the server issued no access token"),
+        }
+    }
+}
+
+impl Outcome {
+    /// Fails if there is no new access token to hand out: the stored one is the old one.
+    pub fn expect_access_token(&self, settings: &Settings) -> Result<(), Failure> {
+        match self {
+            Self::Refreshed { issued: Issued::Nothing, .. } | Self::LoggedIn { issued: Issued::Nothing } => {
+                let what = "the server issued no access token to print or publish; its refresh token is stored";
+                Err(Failure::new(Exit::Protocol, settings.token_file.display().to_string(), what)
+                    .hint("request a scope for which the server issues an access token, with --param scope=SCOPE"))
+            }
+            _ => Ok(()),
         }
     }
 }

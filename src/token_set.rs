@@ -10,9 +10,10 @@ mod spelling;
 mod timestamp;
 
 use std::io::{self, Read};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::json::{Layout, Object, unquote};
+use crate::member_names::Subject;
 use crate::oauth::{Mask, TokenResponse};
 use crate::secret::Secret;
 use crate::text::{self, Fault};
@@ -114,18 +115,27 @@ impl TokenSet {
 
     /// Whether both hold the same two tokens, whatever else they hold.
     pub fn has_tokens_of(&self, other: &TokenSet) -> bool {
-        let same_access_token = match (&self.access_token, &other.access_token) {
+        self.has_access_token_of(other) && self.refresh_token.is_same(&other.refresh_token)
+    }
+
+    /// Whether both hold the same access token, or none.
+    pub fn has_access_token_of(&self, other: &TokenSet) -> bool {
+        match (&self.access_token, &other.access_token) {
             (Some(one), Some(another)) => one.is_same(another),
             (None, None) => true,
             _ => false,
-        };
-        same_access_token && self.refresh_token.is_same(&other.refresh_token)
+        }
     }
 
     /// When the access token expires, if the members say so and it is plausible at `now`.
     pub fn expires_at(&self, now: SystemTime) -> Option<SystemTime> {
         self.access_token.as_ref()?;
         expiry::end_of_access_token(&self.members, now)
+    }
+
+    /// How long the access token of a response is valid, if the response says so.
+    pub fn lifetime_in(response: &TokenResponse, now: SystemTime) -> Option<Duration> {
+        expiry::end_in_response(Subject::AccessToken, &response.members, now)?.duration_since(now).ok()
     }
 
     /// Warnings about members, printable: their names, never their values.
@@ -245,7 +255,7 @@ fn merge(stored: &Object, response: &TokenResponse, requested_at: SystemTime) ->
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::UNIX_EPOCH;
 
     use super::*;
     use crate::oauth::Body;

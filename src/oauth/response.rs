@@ -3,23 +3,21 @@
 //! A successful response in which tokens can be found counts as tokens, however odd it is: the server has spent the
 //! refresh token for them. Any other response is judged by whether it may hold some.
 
-use std::time::Duration;
-
 use super::error_response::ErrorResponse;
 use super::mask::Mask;
 use super::search::{self, FormEnd, Found};
 use crate::json::Object;
-use crate::lifetime;
-use crate::member_names::Subject;
+use crate::member_names::{Meaning, Subject, meaning};
 use crate::secret::Secret;
 use crate::text;
 
 /// A token response: its members as the server wrote them, at least one token among them.
 pub struct TokenResponse {
+    /// Without an access token, without those that tell its times, too.
     pub members: Object,
+    pub has_access_token: bool,
     /// None if the server sent none, or an empty one (Azure, PayPal): the old one stays.
     pub refresh_token: Option<Secret>,
-    pub expires_in: Option<Duration>,
     /// Warnings about oddities, printable.
     pub warnings: Vec<String>,
     /// Covers the new tokens, too.
@@ -84,14 +82,26 @@ impl TokenResponse {
             refresh_token.is_none() && members.string("refresh_token").is_some_and(|it| !it.is_empty());
         warn(is_placeholder, "the refresh_token of the response is a placeholder, and was not stored");
         // Azure AD B2C, for a client that requested no API's scope.
-        warn(access_token.is_none(), "the response has no access_token; its refresh token was stored");
-        Self { refresh_token, expires_in: lifetime::of(Subject::AccessToken, &members), warnings, members, mask }
+        warn(access_token.is_none(), "the response has no access_token; only its refresh token was stored");
+        let members = if access_token.is_some() { members } else { without_access_token(&members) };
+        Self { members, has_access_token: access_token.is_some(), refresh_token, warnings, mask }
     }
 }
 
 /// Whether a body is a complete JSON object.
 pub fn is_whole_object(body: &[u8]) -> bool {
     search::objects(&readable(body)).next().is_some_and(|object| object.is_ok())
+}
+
+/// Without what stands for the access token, and what tells its times: beside the stored one they would be wrong.
+fn without_access_token(members: &Object) -> Object {
+    use Subject::{AccessToken, Extended};
+    let others = members.iter().filter(|(name, _)| match meaning(name) {
+        Some(Meaning::End(subject, _) | Meaning::Lifetime(subject, _)) => !matches!(subject, AccessToken | Extended),
+        Some(Meaning::Issued | Meaning::Created) => false,
+        Some(Meaning::Unknown) | None => name != "access_token",
+    });
+    Object::of(others.map(|(name, value)| (name.into_owned(), value.to_owned())).collect())
 }
 
 /// A BOM, UTF-16, or a stray byte in some member must not cost a token.

@@ -19,7 +19,13 @@ const MAX_READ: usize = 32 << 20;
 
 /// The members that this program reads, under the names of RFC 6749 and its kin; the tokens first.
 const MEMBERS: [&str; 6] = ["access_token", "refresh_token", "token_type", "expires_in", "id_token", "scope"];
+const ACCESS_TOKEN: usize = 0;
+const REFRESH_TOKEN: usize = 1;
 const TOKENS: usize = 2;
+
+/// Other names of an access token, where nothing better has that name. The last one says so little that it counts only
+/// beside a refresh token.
+const ACCESS_TOKEN_TOO: [&str; 3] = ["oauthtoken", "authtoken", "token"];
 
 /// What a member is worth as a token; of several under one name the best counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,7 +75,7 @@ fn find_in_form(text: &str, form_end: FormEnd, known: &Mask) -> Option<Found> {
 
 fn find_in_objects(text: &str, known: &Mask) -> Option<Found> {
     // A name may have an escape in it.
-    if !names_token(text) && !text.contains("\\u00") {
+    if !names_token(text) && !text.contains("\\u00") && !squeezed(text).contains("authtoken") {
         return None;
     }
     let (mut with_access, mut with_refresh) = (None, None);
@@ -140,6 +146,17 @@ fn understood(mut members: Vec<(String, String)>, known: &Mask) -> Object {
         let Some(place) = place else { continue };
         let rating = (worth, name == MEMBERS[place], at);
         best[place] = best[place].max(Some(rating));
+    }
+    let worth_of = |place: usize| best[place].map_or(Worth::None, |(worth, ..)| worth);
+    if worth_of(ACCESS_TOKEN) == Worth::None {
+        let count = ACCESS_TOKEN_TOO.len() - usize::from(worth_of(REFRESH_TOKEN) == Worth::None);
+        let is_one = |(name, value): &(String, String)| {
+            ACCESS_TOKEN_TOO[..count].contains(&squeezed(name).as_str()) && worth(value, known) == Worth::New
+        };
+        if let Some(at) = members.iter().position(is_one) {
+            best[ACCESS_TOKEN] = Some((Worth::New, false, at));
+            rated[at].0 = Some(ACCESS_TOKEN);
+        }
     }
     let is_best = |at: usize| best.iter().flatten().any(|(.., best)| *best == at);
     let named =

@@ -90,7 +90,7 @@ pub fn end_of_access_token(members: &Object, now: SystemTime) -> Option<SystemTi
 }
 
 /// When a token expires according to a response, whose request was sent at `requested_at`.
-fn end_in_response(subject: Subject, response: &Object, requested_at: SystemTime) -> Option<SystemTime> {
+pub fn end_in_response(subject: Subject, response: &Object, requested_at: SystemTime) -> Option<SystemTime> {
     match lifetime::of(subject, response) {
         // Keycloak, for a token that does not expire.
         Some(Duration::ZERO) if subject == Subject::RefreshToken => None,
