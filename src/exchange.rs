@@ -10,7 +10,8 @@
 //! | outcome unknown | at once, a few times, within 30 s: if the server did rotate, only a     |
 //! |                 | prompt replay can fall into its grace window. Never with `--no-replay`  |
 //! | rejected        | no: an error response is final (RFC 6749, section 5.2)                  |
-//! | not understood  | no: a successful response that may hold tokens is kept in a file        |
+//! | not understood  | no: a successful response that may hold tokens is kept in a file, and   |
+//! |                 | any other one that has new tokens beside an error                       |
 //! | not OAuth       | no: something else responds there. Only a successful response that      |
 //! |                 | can't hold a token is of unknown outcome                                |
 //!

@@ -185,7 +185,9 @@ fn mangled_responses_are_understood_or_quoted_harmlessly() {
                 assert!(said.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{said:?}");
                 assert!(said.len() < 800 && !said.contains("Canary7-r ") && !said.contains("Canary7-secret"), "{said}");
             }
-            Err(NoTokens::Nothing { what } | NoTokens::NotUnderstood { what, .. }) => {
+            Err(
+                NoTokens::Nothing { what } | NoTokens::Contradictory { what } | NoTokens::NotUnderstood { what, .. },
+            ) => {
                 sentences.insert(sentence(what));
             }
         }
@@ -194,7 +196,7 @@ fn mangled_responses_are_understood_or_quoted_harmlessly() {
         tokens > RESPONSES / 20 && refusals > RESPONSES / 20,
         "{tokens} tokens, {refusals} refusals of {RESPONSES}"
     );
-    assert!((3..=5).contains(&sentences.len()), "{sentences:#?}");
+    assert!((3..=6).contains(&sentences.len()), "{sentences:#?}");
 }
 
 #[test]

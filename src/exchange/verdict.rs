@@ -54,7 +54,7 @@ pub enum Cause {
         what: &'static str,
         said: Option<String>,
     },
-    /// A successful response that may hold tokens, with every byte of it.
+    /// A response that may hold tokens, with every byte of it.
     NotUnderstood {
         status: u16,
         what: &'static str,
@@ -104,9 +104,10 @@ impl From<TransportFailure> for Verdict {
     }
 }
 
-/// The verdict on a response without tokens. The order of the arms is the rule: 429 and 503, which say *when* to
-/// try again, go before the error response; that goes before any other status; and the outcome is unknown only if
-/// the response says nothing and cannot hold a token. `kept` is the response as it came.
+/// The verdict on a response without tokens. The order of the arms is the rule: new tokens go before everything that
+/// says there are none; 429 and 503, which say *when* to try again, and 425 go before the error response; that goes
+/// before any other status; and the outcome is unknown only if the response says nothing and cannot hold a token.
+/// `kept` is the response as it came.
 pub fn judge(response: Response, no_tokens: NoTokens, kept: Vec<u8>, mask: &Mask) -> Verdict {
     let Response { status, location, retry_after, challenge, end, .. } = response;
     // "Retry-After: 0" is not an invitation to hammer.
@@ -119,12 +120,16 @@ pub fn judge(response: Response, no_tokens: NoTokens, kept: Vec<u8>, mask: &Mask
         other => Err(other),
     };
     match (status, said, end) {
+        (_, Err(NoTokens::Contradictory { what }), _) => {
+            Verdict::new(Cause::NotUnderstood { status, what, response: kept }, Retry::Never)
+        }
         // 304 leads nowhere (RFC 9110, section 15.4.5).
         (300..=303 | 305..=399, ..) => {
             let to = mask.printable(&target_host(location.as_deref()));
             Verdict::new(Cause::Redirected { status, to }, Retry::Never)
         }
-        (429 | 503, said, _) => later(said.ok(), retry_after),
+        // 425: the server did not act on what may be a repetition (RFC 8470, section 5.2).
+        (425 | 429 | 503, said, _) => later(said.ok(), retry_after),
         (_, Ok(error), _) if error.meaning == Meaning::TryLater => later(Some(error), retry_after),
         (_, Ok(error), _) if error.meaning == Meaning::TooOften => match retry_after {
             Some(_) => later(Some(error), retry_after),

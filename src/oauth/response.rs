@@ -1,7 +1,8 @@
 //! A response of the token endpoint (RFC 6749, section 5). Pure.
 //!
 //! A successful response in which tokens can be found counts as tokens, however odd it is: the server has spent the
-//! refresh token for them. Any other response is judged by whether it may hold some.
+//! refresh token for them. So does one with an error status that has a new access token and a new refresh token, as
+//! a PHP program sends that fails after its output. Any other response is judged by whether it may hold some.
 
 use super::error_response::ErrorResponse;
 use super::mask::Mask;
@@ -40,6 +41,10 @@ pub enum NoTokens {
     Nothing {
         what: &'static str,
     },
+    /// New tokens, but the status, and an error or a page around them, say that they are none.
+    Contradictory {
+        what: &'static str,
+    },
     /// Not understood, and it may hold tokens.
     NotUnderstood {
         what: &'static str,
@@ -56,16 +61,31 @@ impl TokenResponse {
             return Err(NoTokens::Nothing { what: "an empty body" });
         }
         let form_end = if let Body::Whole(_) = body { FormEnd::Known } else { FormEnd::Lost };
-        if (200..300).contains(&status)
-            && let Some(found) = search::find_tokens(text, form_end, mask)
-        {
-            return Ok(Self::new(found, mask));
+        let is_new = |found: &Found, name| {
+            let token = found.members.string(name);
+            token.is_some_and(|token| !search::is_placeholder(&token) && !mask.holds(&token))
+        };
+        match search::find_tokens(text, form_end, mask) {
+            Some(found) if (200..300).contains(&status) => Ok(Self::new(status, found, mask)),
+            Some(found) if found.has_both && is_new(&found, "refresh_token") => {
+                let object = search::objects(text).find_map(Result::ok).or_else(|| search::read_form(text, form_end));
+                let is_error = object.is_some_and(|object| ErrorResponse::read(200, &object, mask).is_some());
+                // The page that says "not found" may have an example.
+                match is_error || text.starts_with('<') {
+                    true => Err(NoTokens::Contradictory { what: "new tokens, but also an error" }),
+                    false => Ok(Self::new(status, found, mask)),
+                }
+            }
+            // Its own text may not be shown.
+            Some(found) if is_new(&found, "access_token") || is_new(&found, "refresh_token") => {
+                Err(unreadable(text, body, mask))
+            }
+            _ => Err(read_error(status, text, form_end, mask).unwrap_or_else(|| unreadable(text, body, mask))),
         }
-        Err(read_error(status, text, form_end, mask).unwrap_or_else(|| unreadable(text, body, mask)))
     }
 
-    fn new(found: Found, mask: &Mask) -> Self {
-        let Found { members, is_cut, is_scattered } = found;
+    fn new(status: u16, found: Found, mask: &Mask) -> Self {
+        let Found { members, is_cut, is_scattered, .. } = found;
         let token = |name| members.string(name).filter(|token| !search::is_placeholder(token)).map(Secret::new);
         let (access_token, refresh_token) = (token("access_token"), token("refresh_token"));
         let mask = mask.and(access_token.iter().chain(&refresh_token).map(Secret::copy));
@@ -75,6 +95,9 @@ impl TokenResponse {
             .map(|kind| format!("token_type is \"{}\", not \"Bearer\"", mask.printable(&kind)))
             .into_iter()
             .collect();
+        if !(200..300).contains(&status) {
+            warnings.push(format!("HTTP status {status}, but with new tokens; they were stored"));
+        }
         let mut warn = |is_so: bool, warning: &str| warnings.extend(is_so.then(|| warning.to_owned()));
         warn(is_cut, "the response is truncated or malformed after the tokens; the tokens were stored");
         warn(is_scattered, "the access token and the refresh token were in different parts of the response");
@@ -111,10 +134,6 @@ fn readable(bytes: &[u8]) -> String {
 }
 
 fn read_error(status: u16, text: &str, form_end: FormEnd, mask: &Mask) -> Option<NoTokens> {
-    // Tokens with an error status are not an error response.
-    if search::find_tokens(text, form_end, mask).is_some() {
-        return None;
-    }
     let object = search::objects(text).find_map(Result::ok).or_else(|| search::read_form(text, form_end));
     let is_text = object.is_none() && !text.starts_with(['<', '{', '[']) && status >= 400;
     match object {

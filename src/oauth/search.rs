@@ -45,6 +45,7 @@ pub struct Found {
     pub members: Object,
     /// The text ended inside the object, or is not JSON any more behind these members.
     pub is_cut: bool,
+    pub has_both: bool,
     /// The two tokens stood in different objects.
     pub is_scattered: bool,
 }
@@ -70,7 +71,8 @@ fn find_in_form(text: &str, form_end: FormEnd, known: &Mask) -> Option<Found> {
     let is_cut = form_end == FormEnd::Lost;
     let (has_access, has_refresh) = tokens_in(&members, known);
     // The refresh token may be what was cut off.
-    (has_refresh || !is_cut && has_access).then_some(Found { members, is_cut, is_scattered: false })
+    let has_both = has_refresh && has_access;
+    (has_refresh || !is_cut && has_access).then_some(Found { members, is_cut, has_both, is_scattered: false })
 }
 
 fn find_in_objects(text: &str, known: &Mask) -> Option<Found> {
@@ -83,7 +85,7 @@ fn find_in_objects(text: &str, known: &Mask) -> Option<Found> {
         let is_cut = members.is_err();
         let object = understood(members.unwrap_or_else(|beginning| beginning), known);
         match tokens_in(&object, known) {
-            (true, true) => return Some(Found { members: object, is_cut, is_scattered: false }),
+            (true, true) => return Some(Found { members: object, is_cut, has_both: true, is_scattered: false }),
             // In a response that was cut off, an access token alone is not enough: a replay may bring both tokens.
             (true, false) if !is_cut && !has_odd_refresh_token(&object, known) => {
                 with_access = with_access.or(Some(object))
@@ -96,10 +98,10 @@ fn find_in_objects(text: &str, known: &Mask) -> Option<Found> {
         (Some(members), Some((other, is_cut))) => {
             let token = other.text("refresh_token").unwrap_or_default().to_owned();
             let members = members.with([("refresh_token".into(), token)].into_iter());
-            Some(Found { members, is_cut, is_scattered: true })
+            Some(Found { members, is_cut, has_both: true, is_scattered: true })
         }
-        (Some(members), None) => Some(Found { members, is_cut: false, is_scattered: false }),
-        (None, Some((members, is_cut))) => Some(Found { members, is_cut, is_scattered: false }),
+        (Some(members), None) => Some(Found { members, is_cut: false, has_both: false, is_scattered: false }),
+        (None, Some((members, is_cut))) => Some(Found { members, is_cut, has_both: false, is_scattered: false }),
         (None, None) => None,
     }
 }

@@ -464,13 +464,51 @@ fn a_redirect_is_told_and_never_followed() {
     assert_eq!(elsewhere.finish().connections, 0);
 }
 
-/// A response in the wrong place is still a response.
+/// Two new tokens count with any status: a PHP program that fails after its output ends with 500. What the status alone
+/// does not contradict is kept. Half of them, or a repetition of the one that was sent, is an error.
 #[test]
-fn tokens_with_an_odd_status_are_judged_by_the_status() {
-    for (status, exit) in
-        [("202 Accepted", 0), ("206 Partial Content", 0), ("400 Bad Request", 76), ("500 Internal Server Error", 75)]
-    {
-        let (outcome, _) = respond_with(json_response(status, TOKENS), &["--no-replay"]);
-        outcome.expect_exit(exit);
+fn tokens_with_an_odd_status_are_stored_or_kept() {
+    let beside = |error: &str| TOKENS.replace('{', &format!("{{{error},"));
+    let access_token = r#"{"access_token":"Canary7-new"}"#.to_owned();
+    for (status, body, exit) in [
+        ("202 Accepted", TOKENS.to_owned(), 0),
+        ("206 Partial Content", TOKENS.to_owned(), 0),
+        ("302 Found", TOKENS.to_owned(), 0),
+        ("400 Bad Request", TOKENS.to_owned(), 0),
+        ("401 Unauthorized", TOKENS.to_owned(), 0),
+        ("408 Request Timeout", TOKENS.to_owned(), 0),
+        (
+            "500 Internal Server Error",
+            format!(
+                "{TOKENS}<br />
+<b>Fatal error</b>: Uncaught {{x}}"
+            ),
+            0,
+        ),
+        ("503 Service Unavailable", format!(r#"{{"data":{TOKENS}}}"#), 0),
+        ("500 Internal Server Error", beside(r#""error":"server_error""#), 74),
+        ("400 Bad Request", beside(r#""success":false"#), 74),
+        ("404 Not Found", format!("<pre>{TOKENS}</pre>"), 74),
+        ("400 Bad Request", access_token.clone(), 76),
+        ("500 Internal Server Error", access_token, 75),
+    ] {
+        let (outcome, requests) = respond_with(json_response(status, &body), &["--no-replay"]);
+        let outcome = outcome.expect_exit(exit);
+        let is_told =
+            status.starts_with('2') || exit > 0 || outcome.stderr().contains(&format!("HTTP status {}", &status[..3]));
+        assert!(requests == 1 && is_told, "{}", outcome.report(&[body]));
+        if exit == 0 {
+            assert_eq!(stored(&outcome)["refresh_token"], "Canary7-next", "{status}");
+        }
     }
+}
+
+#[test]
+fn an_error_that_repeats_the_refresh_token_is_an_error() {
+    let response = Step::responding(|request| {
+        let token = request.parameter("refresh_token").unwrap_or_default();
+        json_response("400 Bad Request", &format!(r#"{{"error":"invalid_grant","refresh_token":"{token}"}}"#))
+    });
+    let server = kit::serve(Script::always(response));
+    Workspace::after_login("echoed").program().refreshing_at(&server).run().expect_exit(77);
 }
