@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::mask::Mask;
+use super::mask::{Mask, may_hold_token};
 use super::meaning::{Meaning, squeezed};
 use crate::json::{Layout, Object, elements, unquote};
 
@@ -30,32 +30,29 @@ struct ErrorTexts {
     is_express: bool,
 }
 
-const CODES: [&str; 13] = [
+/// The names of members, without case and separators.
+const CODES: [&str; 12] = [
     "error",
-    "error_code",
-    "errorCode",
-    "errorType",
+    "errorcode",
+    "errortype",
     "code",
     "type",
-    "__type",
     "name",
     "status",
+    "result",
     "reason",
     "errcode",
     "err",
     "suberror",
 ];
 
-const WORDS: [&str; 16] = [
-    "error_description",
-    "errorDescription",
-    "error_message",
-    "errorMessage",
-    "error_msg",
-    "errorSummary",
+const WORDS: [&str; 13] = [
+    "errordescription",
+    "errormessage",
+    "errormsg",
+    "errorsummary",
     "errmsg",
     "message",
-    "Message",
     "msg",
     "detail",
     "details",
@@ -65,30 +62,24 @@ const WORDS: [&str; 16] = [
     "hint",
 ];
 
-const REFERENCES: [&str; 9] = [
-    "reference_id",
-    "trace_id",
-    "traceId",
-    "correlation_id",
-    "correlationId",
-    "request_id",
-    "requestId",
-    "debug_id",
-    "errorId",
-];
+const REFERENCES: [&str; 6] = ["referenceid", "traceid", "correlationid", "requestid", "debugid", "errorid"];
 
 impl ErrorResponse {
     /// The error in an object without tokens. None if the status is a success and the object names no error.
     pub fn read(status: u16, object: &Object, mask: &Mask) -> Option<Self> {
         let said = ErrorTexts::by(object);
         let meaning = Meaning::of(&said.codes, &[said.words.as_slice(), &said.numbers].concat());
+        // Docusign says internal_server_error to a client that it does not accept; 401 says so (RFC 6749, section 5.2).
+        let meaning = if status == 401 && meaning == Meaning::TryLater { Meaning::Unknown } else { meaning };
         if (200..300).contains(&status) && !said.is_express && meaning == Meaning::Unknown {
             return None;
         }
         let code = said.codes.iter().map(|code| mask.printable(code)).find(|code| !code.is_empty());
         let description = Some(mask.printable(&said.description(code.as_deref()))).filter(|text| !text.is_empty());
-        let reference =
-            REFERENCES.iter().find_map(|name| Some(format!("{name} {}", mask.printable(&object.string(name)?))));
+        let reference = REFERENCES.iter().find_map(|known| {
+            let (name, value) = object.iter().find(|(name, _)| squeezed(name) == *known)?;
+            Some(format!("{} {}", mask.printable(&name), mask.printable(&unquote(value)?)))
+        });
         // If nothing is recognized, show the server's own text.
         let description = description.or_else(|| code.is_none().then(|| mask.excerpt(&object.write(&Layout::COMPACT))));
         Some(Self { code, description, reference, meaning })
@@ -105,35 +96,39 @@ impl ErrorResponse {
 
 impl ErrorTexts {
     fn by(object: &Object) -> Self {
+        let object = &with_squeezed_names(object);
         let is_express = ["ok", "success"].iter().any(|name| object.text(name) == Some("false"));
         let mut said = Self { is_express, ..Self::default() };
         said.take(object);
-        for name in ["error", "errors", "fault", "Fault", "detail"] {
+        for name in ["error", "errors", "fault", "detail", "data"] {
             let Some(value) =
                 object.text(name).filter(|value| !["null", "[]", "{}", "false", "0", "\"\""].contains(value))
             else {
                 continue;
             };
-            said.is_express |= name != "detail";
+            said.is_express |= !["detail", "data"].contains(&name);
             let parts = if value.starts_with('[') { elements(value) } else { vec![value] };
             for part in parts {
                 if let Ok(part) = Object::parse_leniently(part) {
-                    said.take_part(&part);
+                    said.take_part(&with_squeezed_names(&part));
                 } else if let Some(text) = unquote(part).filter(|_| name != "error") {
                     said.words.push(text);
                 }
             }
         }
-        said.is_express |= ["error_code", "errorCode", "errcode", "errorType"]
+        said.is_express |= ["errorcode", "errcode", "errortype"]
             .iter()
             .any(|name| object.text(name).is_some_and(|value| !["0", "null", "\"\""].contains(&value)));
+        // An error without a code. In what has room for a token, a word is not enough.
+        let names_error = || object.iter().filter_map(|(_, value)| unquote(value)).any(|text| names_error(&text));
+        said.is_express |= !object.iter().any(|(_, value)| may_hold_token(value)) && names_error();
         said
     }
 
     /// A part of `errors`: the field that it complains of belongs to its code (Strava).
     fn take_part(&mut self, part: &Object) {
         self.take(part);
-        let field = ["field", "fieldName", "resource"].iter().find_map(|name| part.string(name));
+        let field = ["field", "fieldname", "resource"].iter().find_map(|name| part.string(name));
         if let (Some(field), Some(code)) = (field, part.string("code")) {
             self.words.push(format!("{field}: {code}"));
         }
@@ -153,7 +148,7 @@ impl ErrorTexts {
             }
         }
         self.words.extend(WORDS.iter().filter_map(|name| object.string(name)).filter(|text| !text.is_empty()));
-        if let Some(codes) = object.text("error_codes") {
+        if let Some(codes) = object.text("errorcodes") {
             // Microsoft Entra's numbers, as its descriptions name them.
             self.numbers.extend(elements(codes).iter().map(|number| format!("AADSTS{number}")));
         }
@@ -162,6 +157,15 @@ impl ErrorTexts {
             !["error", "errors", "fail", "failed", "failure", "aboutblank"].contains(&squeezed(code).as_str())
         });
     }
+}
+
+fn with_squeezed_names(object: &Object) -> Object {
+    Object::of(object.iter().map(|(name, value)| (squeezed(&name), value.to_owned())).collect())
+}
+
+fn names_error(text: &str) -> bool {
+    let text = squeezed(text);
+    text.contains("error") || text.starts_with("fail")
 }
 
 impl ErrorTexts {

@@ -166,6 +166,13 @@ impl Runs {
     }
 }
 
+/// Whether a text has a word that could be a token.
+pub fn may_hold_token(text: &str) -> bool {
+    let has_digit = |word: &str| word.bytes().any(|byte| byte.is_ascii_digit());
+    text.split(|character| !is_of_token(character))
+        .any(|word| word.len() >= MIN_TOKEN || word.len() >= SPACED_RUN && has_digit(word))
+}
+
 /// The characters of a bearer token (RFC 6750, section 2.1), without those that also separate words.
 fn is_of_token(character: char) -> bool {
     character.is_ascii_alphanumeric() || "-_~+".contains(character)

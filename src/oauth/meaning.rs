@@ -22,7 +22,7 @@ pub enum Meaning {
 use Meaning::{Configuration, Reauthorize, TooOften, TryLater};
 
 /// A code and a part of the description that together mean something else than the code alone.
-const EXCEPTIONS: [(&str, &str, Meaning); 12] = [
+const EXCEPTIONS: [(&str, &str, Meaning); 13] = [
     // Docusign reports faults of the client inside invalid_grant.
     ("invalidgrant", "unauthorized_client", Configuration),
     ("invalidgrant", "expired_client_token", Configuration),
@@ -40,10 +40,12 @@ const EXCEPTIONS: [(&str, &str, Meaning); 12] = [
     ("invalidgrant", "aadsts7000215", Configuration),
     // Google: Workspace asks for a new login (rapt).
     ("invalidgrant", "invalid_rapt", Reauthorize),
+    // X (Twitter): the refresh token.
+    ("invalidrequest", "value passed for the token was invalid", Reauthorize),
 ];
 
 /// Codes without case and separators.
-const CODES: [(&str, Meaning); 74] = [
+const CODES: [(&str, Meaning); 75] = [
     // RFC 6749, section 5.2
     ("invalidgrant", Reauthorize),
     ("invalidclient", Configuration),
@@ -53,6 +55,8 @@ const CODES: [(&str, Meaning); 74] = [
     // RFC 6749, section 4.1.2.1: codes of the authorization endpoint, which some send from here
     ("temporarilyunavailable", TryLater),
     ("servererror", TryLater),
+    // In the words of RFC 9110, section 15.6.1
+    ("internalservererror", TryLater),
     // RFC 6750, section 3.1, in the token endpoint of Spring Security: the refresh token
     ("invalidtoken", Reauthorize),
     // RFC 8628, section 3.5
@@ -170,9 +174,18 @@ const WORTHLESS: [&str; 23] = [
 /// What descriptions say of a refresh token that was not sent.
 const ABSENT: [&str; 5] = ["missing", "required", "notprovided", "notpresent", "mustnotbeempty"];
 
-/// What descriptions say to a client that sends too often or too early.
-const TOO_OFTEN: [&str; 8] =
-    ["ratelimit", "toomany", "throttl", "tooearly", "tokennotexpired", "tryagainlater", "quotaexceeded", "slowdown"];
+/// What descriptions say to a client that sends too often or too early; the second is in Docusign's codes.
+const TOO_OFTEN: [&str; 9] = [
+    "ratelimit",
+    "apiinvocationlimit",
+    "toomany",
+    "throttl",
+    "tooearly",
+    "tokennotexpired",
+    "tryagainlater",
+    "quotaexceeded",
+    "slowdown",
+];
 
 impl Meaning {
     /// The meaning of all codes and descriptions of an error response.
@@ -190,11 +203,12 @@ impl Meaning {
             return *meaning;
         }
         let in_table = |code: &String| CODES.iter().find(|(known, _)| known == code).map(|(_, meaning)| *meaning);
-        if let Some(meaning) = codes.iter().find_map(in_table) {
+        // "Token expired": a description may be a code, too.
+        let all: Vec<String> = codes.into_iter().chain(words.iter().map(|words| squeezed(words))).collect();
+        if let Some(meaning) = all.iter().find_map(in_table) {
             return meaning;
         }
-        let all = codes.iter().cloned().chain(words.iter().map(|words| squeezed(words)));
-        all.map(|text| Self::of_words(&text)).find(|meaning| *meaning != Self::Unknown).unwrap_or(Self::Unknown)
+        all.iter().map(|text| Self::of_words(text)).find(|meaning| *meaning != Self::Unknown).unwrap_or(Self::Unknown)
     }
 
     /// Of one text without case and separators.
@@ -258,6 +272,12 @@ mod tests {
             ("anything_else", "", Unknown),
             ("temporarily_unavailable", "", TryLater),
             ("server_error", "", TryLater),
+            ("internal_server_error", "", TryLater),
+            ("", "Internal error", TryLater),
+            ("", "Token expired", Reauthorize),
+            ("invalid_request", "Value passed for the token was invalid.", Reauthorize),
+            ("HOURLY_APIINVOCATION_LIMIT_EXCEEDED", "", TooOften),
+            ("BURST_APIINVOCATION_LIMIT_EXCEEDED", "", TooOften),
         ] {
             assert_eq!(Meaning::of(&[code.to_owned()], &[words.to_owned()]), meaning, "{code} {words}");
         }

@@ -158,11 +158,27 @@ fn unreadable(text: &str, body: Body<'_>, mask: &Mask) -> NoTokens {
     let is_object_cut =
         !matches!(body, Body::Whole(_)) && search::objects(text).next().is_some_and(|object| object.is_err());
     let is_form_cut = matches!(body, Body::CutOff(_)) && search::read_form(text, FormEnd::Known).is_some();
-    let is_blank = text.chars().all(|character| character.is_ascii_punctuation() || character.is_whitespace());
-    if is_blank || is_object_cut || is_form_cut || is_page && !search::names_token(text) {
+    if holds_nothing(text) || is_object_cut || is_form_cut || is_page && !search::names_token(text) {
         return NoTokens::Nothing { what };
     }
     NoTokens::NotUnderstood { what, said: (!is_page && !search::names_token(text)).then(|| mask.excerpt(text)) }
+}
+
+/// Whether a text is empty of values: nothing is in it but the names of members, null, true, false and marks.
+fn holds_nothing(text: &str) -> bool {
+    let mut is_string = true;
+    let mut parts = text.split('"').peekable();
+    while let Some(part) = parts.next() {
+        is_string = !is_string;
+        let is_name = is_string && parts.peek().is_some_and(|next| next.trim_start().starts_with(':'));
+        let mut words = part.split(|letter: char| letter.is_ascii_punctuation() || letter.is_whitespace());
+        let is_word = |word: &str| !is_string && ["null", "true", "false"].contains(&word);
+        if !is_name && words.any(|word| !word.is_empty() && !is_word(word)) {
+            return false;
+        }
+    }
+    // An escape may hide a quote.
+    !text.contains('\\')
 }
 
 #[cfg(test)]
@@ -179,6 +195,13 @@ mod tests {
             (whole(""), false),
             (whole(" \n"), false),
             (whole("{}"), false),
+            (whole("null"), false),
+            (whole("true"), false),
+            (whole("{\"data\":null}"), false),
+            (whole("{\"data\" : {}, \"ok\":true, \"x\":[\"\"]}"), false),
+            (whole("{\"data\":\"x\"}"), true),
+            (whole("{\"data\":7}"), true),
+            (whole("nullx"), true),
             (whole("<html>log in</html>"), false),
             (whole("<html>accessToken</html>"), true),
             (whole("{\"result\":\"ok\"}"), true),

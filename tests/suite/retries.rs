@@ -373,6 +373,17 @@ fn a_refusal_in_any_words_reaches_the_right_person() {
         ),
         (77, OK, r#"{"errcode":40030,"errmsg":"invalid refresh_token"}"#, "invalid refresh_token"),
         (78, OK, r#"{"success":false,"msg":"nobody knows"}"#, "nobody knows"),
+        (77, OK, r#"{"success":false,"message":"Token expired"}"#, "Token expired"),
+        // An error without a code, and nothing that could be a token: TikTok, ASP.NET.
+        (
+            77,
+            OK,
+            r#"{"data":{"description":"Refresh token is expired","error_code":10010},"message":"error"}"#,
+            "Refresh token is expired",
+        ),
+        (78, OK, r#"{"result":"error"}"#, r#"{"result":"error"}"#),
+        (78, OK, r#"{"status":"failed","message":"Something broke"}"#, "Something broke"),
+        (78, OK, r#"{"Message":"An error has occurred."}"#, "An error has occurred."),
         // Twitch, Cognito, Okta, Supabase, HubSpot, Spring.
         (77, BAD, r#"{"status":400,"message":"Invalid refresh token"}"#, "Invalid refresh token"),
         (78, "403 Forbidden", r#"{"status":403,"message":"invalid client secret"}"#, "invalid client secret"),
@@ -402,6 +413,20 @@ fn a_refusal_in_any_words_reaches_the_right_person() {
             r#"{"error":"invalid_token","error_description":"Invalid refresh token (expired): x"}"#,
             "(expired): x",
         ),
+        // X, Azure DevOps, Docusign.
+        (
+            77,
+            BAD,
+            r#"{"error":"invalid_request","error_description":"Value passed for the token was invalid."}"#,
+            "token was invalid",
+        ),
+        (
+            77,
+            BAD,
+            r#"{"Error":"invalid_grant","ErrorDescription":"no such token"}"#,
+            r#""invalid_grant": "no such token""#,
+        ),
+        (75, BAD, r#"{"errorCode":"HOURLY_APIINVOCATION_LIMIT_EXCEEDED","message":"The maximum"}"#, "The maximum"),
         // Exact: nothing is wrong but the time.
         (
             75,
