@@ -6,7 +6,7 @@
 //! | outcome         | repeated                                                                |
 //! |-----------------|-------------------------------------------------------------------------|
 //! | not sent        | yes, with backoff, until the deadline: the server saw nothing           |
-//! | not now         | yes, when the server says so (429, 503, `Retry-After`), if it fits      |
+//! | not now         | yes, when the server says so (425, 429, 503, `Retry-After`), if it fits |
 //! | outcome unknown | at once, a few times, within 30 s: if the server did rotate, only a     |
 //! |                 | prompt replay can fall into its grace window. Never with `--no-replay`  |
 //! | rejected        | no: an error response is final (RFC 6749, section 5.2)                  |

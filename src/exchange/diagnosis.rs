@@ -74,7 +74,7 @@ impl Unsuccessful {
             Cause::Rejected(error) => match error.meaning {
                 Meaning::Reauthorize => Exit::NoPerm,
                 Meaning::Configuration | Meaning::Unknown => Exit::Config,
-                Meaning::TryLater | Meaning::TooOften => Exit::TempFail,
+                Meaning::TryLater | Meaning::Failed | Meaning::TooOften => Exit::TempFail,
             },
         }
     }
@@ -97,7 +97,7 @@ impl Unsuccessful {
             ],
             Cause::Unauthorized { .. } => client_hints(context),
             Cause::Rejected(error) => match error.meaning {
-                Meaning::TryLater => vec!["run again later".to_owned()],
+                Meaning::TryLater | Meaning::Failed => vec!["run again later".to_owned()],
                 Meaning::TooOften => vec!["run again later, and less often; --min-ttl skips a refresh that is not due".to_owned()],
                 Meaning::Configuration | Meaning::Unknown => configuration_hints(context, error),
                 Meaning::Reauthorize => self.reauthorization_hints(context),

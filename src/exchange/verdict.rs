@@ -136,7 +136,10 @@ pub fn judge(response: Response, no_tokens: NoTokens, kept: Vec<u8>, mask: &Mask
             // Another request would only add to the excess.
             None => Verdict::new(Cause::Rejected(error), Retry::Never),
         },
-        (408 | 500.., Ok(error), _) if error.meaning == Meaning::Unknown => {
+        (_, Ok(error), _)
+            if error.meaning == Meaning::Failed
+                || error.meaning == Meaning::Unknown && matches!(status, 408 | 500..) =>
+        {
             Verdict::new(Cause::Unavailable { status, said: Some(error), retry_after: None }, Retry::Promptly)
         }
         (_, Ok(error), _) => Verdict::new(Cause::Rejected(error), Retry::Never),

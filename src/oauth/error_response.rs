@@ -70,7 +70,7 @@ impl ErrorResponse {
         let said = ErrorTexts::by(object);
         let meaning = Meaning::of(&said.codes, &[said.words.as_slice(), &said.numbers].concat());
         // Docusign says internal_server_error to a client that it does not accept; 401 says so (RFC 6749, section 5.2).
-        let meaning = if status == 401 && meaning == Meaning::TryLater { Meaning::Unknown } else { meaning };
+        let meaning = if status == 401 && meaning == Meaning::Failed { Meaning::Unknown } else { meaning };
         if (200..300).contains(&status) && !said.is_express && meaning == Meaning::Unknown {
             return None;
         }

@@ -13,13 +13,15 @@ pub enum Meaning {
     Configuration,
     /// Another request with the same token is under way, or the server cannot act now: try again.
     TryLater,
+    /// The server failed, and nobody knows what it did before.
+    Failed,
     /// Too many requests, or this one was too early: trying again at once makes it worse.
     TooOften,
     /// An error that is in no table.
     Unknown,
 }
 
-use Meaning::{Configuration, Reauthorize, TooOften, TryLater};
+use Meaning::{Configuration, Failed, Reauthorize, TooOften, TryLater};
 
 /// A code and a part of the description that together mean something else than the code alone.
 const EXCEPTIONS: [(&str, &str, Meaning); 13] = [
@@ -54,9 +56,9 @@ const CODES: [(&str, Meaning); 75] = [
     ("invalidscope", Configuration),
     // RFC 6749, section 4.1.2.1: codes of the authorization endpoint, which some send from here
     ("temporarilyunavailable", TryLater),
-    ("servererror", TryLater),
+    ("servererror", Failed),
     // In the words of RFC 9110, section 15.6.1
-    ("internalservererror", TryLater),
+    ("internalservererror", Failed),
     // RFC 6750, section 3.1, in the token endpoint of Spring Security: the refresh token
     ("invalidtoken", Reauthorize),
     // RFC 8628, section 3.5
@@ -80,7 +82,7 @@ const CODES: [(&str, Meaning); 75] = [
     ("toomanyrequestsexception", TooOften),
     ("limitexceededexception", TooOften),
     ("slowdownexception", TooOften),
-    ("internalserverexception", TryLater),
+    ("internalserverexception", Failed),
     // GitHub
     ("badrefreshtoken", Reauthorize),
     ("incorrectclientcredentials", Configuration),
@@ -127,9 +129,9 @@ const CODES: [(&str, Meaning); 75] = [
     ("accountinactive", Reauthorize),
     ("ratelimited", TooOften),
     ("serviceunavailable", TryLater),
-    ("internalerror", TryLater),
-    ("requesttimeout", TryLater),
-    ("fatalerror", TryLater),
+    ("internalerror", Failed),
+    ("requesttimeout", Failed),
+    ("fatalerror", Failed),
     // Supabase
     ("refreshtokennotfound", Reauthorize),
     ("refreshtokenalreadyused", Reauthorize),
@@ -271,9 +273,9 @@ mod tests {
             ("", "Invalid client secret", Configuration),
             ("anything_else", "", Unknown),
             ("temporarily_unavailable", "", TryLater),
-            ("server_error", "", TryLater),
-            ("internal_server_error", "", TryLater),
-            ("", "Internal error", TryLater),
+            ("server_error", "", Failed),
+            ("internal_server_error", "", Failed),
+            ("", "Internal error", Failed),
             ("", "Token expired", Reauthorize),
             ("invalid_request", "Value passed for the token was invalid.", Reauthorize),
             ("HOURLY_APIINVOCATION_LIMIT_EXCEEDED", "", TooOften),

@@ -112,8 +112,6 @@ fn endings() -> Vec<Ending> {
         with(76, "a redirect").step(Step::response(
             "HTTP/1.1 302 Found\r\nLocation: https://login.example/\r\nContent-Length: 0\r\n\r\n",
         )),
-        with(75, "HTTP status 425, again and again")
-            .step(Step::response("HTTP/1.1 425 Too Early\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n")),
         with(76, "HTML").response("200 OK", "<html>Canary7</html>").args(&["--no-replay"]),
         with(74, "a response that is not understood").response("200 OK", r#"{"hello":"Canary7"}"#),
         with(77, "a dead refresh token").response("400 Bad Request", r#"{"error":"invalid_grant"}"#),

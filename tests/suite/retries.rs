@@ -3,7 +3,7 @@
 //! | what happened | what follows |
 //! |---|---|
 //! | nothing was sent | attempts with growing pauses, until `--timeout` |
-//! | 429, 503 | the same, or when `Retry-After` says so; if that does not fit, exit code 75 at once |
+//! | 425, 429, 503 | the same, or when `Retry-After` says so; if that does not fit, exit code 75 at once |
 //! | nobody knows (a connection lost after sending, 408, 500, 502, 504, an unreadable 200) | three replays, promptly; none with `--no-replay` |
 //! | a refusal in the words of RFC 6749 | nothing |
 //!
@@ -24,7 +24,7 @@ const FATE_UNKNOWN: [&str; 5] = [
     "504 Gateway Timeout",
     "529 Site Overloaded",
 ];
-const NOT_NOW: [&str; 2] = ["429 Too Many Requests", "503 Service Unavailable"];
+const NOT_NOW: [&str; 3] = ["429 Too Many Requests", "503 Service Unavailable", "425 Too Early"];
 
 fn run(name: &str, script: Script, args: &[&str]) -> (Outcome, Record) {
     let server = kit::serve(script);
@@ -149,6 +149,22 @@ fn a_server_that_does_not_recover_gets_three_replays() {
         expect(&outcome, &record, 75, 4, &[&number, "after 4 attempts", MAY_BE_SPENT]);
         let (outcome, record) = run("fails-once", Script::always(empty(status)), &["--no-replay"]);
         expect(&outcome, &record, 75, 1, &[&number, MAY_BE_SPENT]);
+    }
+}
+
+/// The same in words, whatever the status.
+#[test]
+fn a_server_that_names_its_own_failure_gets_three_replays() {
+    for (status, body) in [
+        ("400 Bad Request", r#"{"error":"internal_server_error"}"#),
+        ("500 Internal Server Error", r#"{"error":"server_error"}"#),
+        ("200 OK", r#"{"status":"error","message":"Internal error"}"#),
+    ] {
+        let failure = || Step::response(json_response(status, body));
+        let (outcome, record) = run("names-failure", Script::always(failure()), &[]);
+        expect(&outcome, &record, 75, 4, &["the server says", MAY_BE_SPENT]);
+        let (outcome, record) = run("names-failure-once", Script::always(failure()), &["--no-replay"]);
+        expect(&outcome, &record, 75, 1, &[MAY_BE_SPENT]);
     }
 }
 
