@@ -114,7 +114,7 @@ impl Object {
     }
 
     /// Of a member that occurs twice the last one counts.
-    pub fn of(members: Vec<(String, String)>) -> Self {
+    pub fn of(members: NamedValues) -> Self {
         Self::default().with(members.into_iter().map(|(name, value)| (name.into(), value)))
     }
 
@@ -291,8 +291,11 @@ fn is_blank(character: char) -> bool {
     matches!(character, ' ' | '\t' | '\n' | '\r')
 }
 
-/// As [`Object::parse_leniently`], with every member that occurs, in order: name and JSON.
-pub fn read_leniently(text: &str) -> Result<Vec<(String, String)>, Vec<(String, String)>> {
+/// Names and JSON, in order; a name may occur twice.
+pub type NamedValues = Vec<(String, String)>;
+
+/// As [`Object::parse_leniently`], with every member that occurs.
+pub fn read_leniently(text: &str) -> Result<NamedValues, NamedValues> {
     let mut pairs = Pairs::new();
     let whole = serde_json::Deserializer::from_str(text).deserialize_map(Members(&mut pairs));
     // A number does not show its own end.

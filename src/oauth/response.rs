@@ -41,7 +41,7 @@ pub enum NoTokens {
     Nothing {
         what: &'static str,
     },
-    /// New tokens, but the status, and an error or a page around them, say that they are none.
+    /// New tokens, but the status and what stands around them say that they are none.
     Contradictory {
         what: &'static str,
     },
@@ -65,15 +65,17 @@ impl TokenResponse {
             let token = found.members.string(name);
             token.is_some_and(|token| !search::is_placeholder(&token) && !mask.holds(&token))
         };
+        let names_error = || {
+            let object = search::first_object(text, form_end);
+            object.is_some_and(|object| ErrorResponse::read(200, &object, mask).is_some())
+        };
         match search::find_tokens(text, form_end, mask) {
             Some(found) if (200..300).contains(&status) => Ok(Self::new(status, found, mask)),
-            Some(found) if found.has_both && is_new(&found, "refresh_token") => {
-                let object = search::objects(text).find_map(Result::ok).or_else(|| search::read_form(text, form_end));
-                let is_error = object.is_some_and(|object| ErrorResponse::read(200, &object, mask).is_some());
+            Some(found) if is_new(&found, "refresh_token") && (found.has_both || !names_error()) => {
                 // The page that says "not found" may have an example.
-                match is_error || text.starts_with('<') {
-                    true => Err(NoTokens::Contradictory { what: "new tokens, but also an error" }),
-                    false => Ok(Self::new(status, found, mask)),
+                match found.has_both && !names_error() && !text.starts_with('<') {
+                    true => Ok(Self::new(status, found, mask)),
+                    false => Err(NoTokens::Contradictory { what: "new tokens, though it is an error response" }),
                 }
             }
             // Its own text may not be shown.
@@ -134,7 +136,7 @@ fn readable(bytes: &[u8]) -> String {
 }
 
 fn read_error(status: u16, text: &str, form_end: FormEnd, mask: &Mask) -> Option<NoTokens> {
-    let object = search::objects(text).find_map(Result::ok).or_else(|| search::read_form(text, form_end));
+    let object = search::first_object(text, form_end);
     let is_text = object.is_none() && !text.starts_with(['<', '{', '[']) && status >= 400;
     match object {
         Some(object) => ErrorResponse::read(status, &object, mask),

@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 
 use super::mask::Mask;
 use super::meaning::{is_same_squeezed, squeezed};
-use crate::json::{Object, quote, read_leniently, unquote};
+use crate::json::{NamedValues, Object, quote, read_leniently, unquote};
 
 /// Limits on the places that are tried, and on the bytes that are read in all of them, however many braces there are.
 const MAX_STARTS: usize = 256;
@@ -106,6 +106,11 @@ fn find_in_objects(text: &str, known: &Mask) -> Option<Found> {
     }
 }
 
+/// The object, or the form, that a text is.
+pub fn first_object(text: &str, form_end: FormEnd) -> Option<Object> {
+    objects(text).find_map(Result::ok).or_else(|| read_form(text, form_end))
+}
+
 /// Every object in a text; for one that is incomplete, the members before the fault.
 pub fn objects(text: &str) -> impl Iterator<Item = Result<Object, Object>> {
     starts(text).map(Object::parse_leniently)
@@ -130,7 +135,7 @@ pub fn names_token(text: &str) -> bool {
 /// The object that these members are meant to be: members of other spellings (`accessToken`, `refresh-token`) have the
 /// names of RFC 6749, unless something better has them already; a token that is a number becomes a string, as it
 /// must be in a token file. Of a token that is there twice, one that is worth nothing or was known is left out.
-fn understood(mut members: Vec<(String, String)>, known: &Mask) -> Object {
+fn understood(mut members: NamedValues, known: &Mask) -> Object {
     let mut best = [None; MEMBERS.len()];
     let mut rated = Vec::with_capacity(members.len());
     for (at, (name, value)) in members.iter_mut().enumerate() {
@@ -153,7 +158,8 @@ fn understood(mut members: Vec<(String, String)>, known: &Mask) -> Object {
     if worth_of(ACCESS_TOKEN) == Worth::None {
         let count = ACCESS_TOKEN_TOO.len() - usize::from(worth_of(REFRESH_TOKEN) == Worth::None);
         let is_one = |(name, value): &(String, String)| {
-            ACCESS_TOKEN_TOO[..count].contains(&squeezed(name).as_str()) && worth(value, known) == Worth::New
+            let is_token = matches!(worth(value, known), Worth::Known | Worth::New);
+            is_token && ACCESS_TOKEN_TOO[..count].contains(&squeezed(name).as_str())
         };
         if let Some(at) = members.iter().position(is_one) {
             best[ACCESS_TOKEN] = Some((Worth::New, false, at));
@@ -207,7 +213,7 @@ pub fn read_form(text: &str, end: FormEnd) -> Option<Object> {
 }
 
 /// The fields of a form, each as name and JSON.
-fn form_fields(text: &str, end: FormEnd) -> Option<Vec<(String, String)>> {
+fn form_fields(text: &str, end: FormEnd) -> Option<NamedValues> {
     const FIELDS: [&str; 3] = ["access_token=", "refresh_token=", "error="];
     let has_field = text.split('&').any(|field| FIELDS.iter().any(|name| field.starts_with(name)));
     if text.contains(char::is_whitespace) || text.contains('{') || !has_field {

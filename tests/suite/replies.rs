@@ -489,6 +489,8 @@ fn tokens_with_an_odd_status_are_stored_or_kept() {
         ("500 Internal Server Error", beside(r#""error":"server_error""#), 74),
         ("400 Bad Request", beside(r#""success":false"#), 74),
         ("404 Not Found", format!("<pre>{TOKENS}</pre>"), 74),
+        ("500 Internal Server Error", r#"{"id_token":"x","refresh_token":"Canary7-next"}"#.to_owned(), 74),
+        ("400 Bad Request", r#"{"error":"x","refresh_token":"Canary7-other"}"#.to_owned(), 76),
         ("400 Bad Request", access_token.clone(), 76),
         ("500 Internal Server Error", access_token, 75),
     ] {
