@@ -69,8 +69,11 @@ impl TokenResponse {
             let object = search::first_object(text, form_end);
             object.is_some_and(|object| ErrorResponse::read(200, &object, mask).is_some())
         };
+        let has_news = |found: &Found| is_new(found, "access_token") || is_new(found, "refresh_token");
         match search::find_tokens(text, form_end, mask) {
-            Some(found) if (200..300).contains(&status) => Ok(Self::new(status, found, mask)),
+            Some(found) if (200..300).contains(&status) && (has_news(&found) || !names_error()) => {
+                Ok(Self::new(status, found, mask))
+            }
             Some(found) if is_new(&found, "refresh_token") && (found.has_both || !names_error()) => {
                 // The page that says "not found" may have an example.
                 match found.has_both && !names_error() && !text.starts_with('<') {
@@ -79,9 +82,7 @@ impl TokenResponse {
                 }
             }
             // Its own text may not be shown.
-            Some(found) if is_new(&found, "access_token") || is_new(&found, "refresh_token") => {
-                Err(unreadable(text, body, mask))
-            }
+            Some(found) if has_news(&found) => Err(unreadable(text, body, mask)),
             _ => Err(read_error(status, text, form_end, mask).unwrap_or_else(|| unreadable(text, body, mask))),
         }
     }
