@@ -30,7 +30,7 @@ pub use header::parse as parse_header;
 #[cfg(target_os = "linux")]
 pub use kubernetes::{SERVICE_ACCOUNT, SecretPlace};
 pub use login::{LoginSettings, login_settings};
-pub use publication::{AccessTokenFile, DRAFT, Publications, with_suffix};
+pub use publication::{AccessTokenFile, DRAFT, Publications};
 pub use refresh::refresh_settings;
 pub use secret_name::SecretName;
 pub use settings::Settings;

@@ -14,7 +14,8 @@
 //! * `report`: the outcome of a successful run; `console`: the only module that writes it, or anything
 //! * `failure`: exit codes, messages and hints
 //! * `json`, `text`, `endpoint`, `secret`: values; `member_names`, `lifetime`: members that hold times
-//! * `terminal`: what may be shown; `shell`: a command to paste; `bounded`: reads with a limit
+//! * `terminal`: what may be shown; `shell`: a command to paste; `bounded`: reads with a limit; `sibling`: the names
+//!   next to a file
 //! * `journal`: the steps that `--verbose` shows
 //! * `os`: all that differs between systems
 
@@ -38,6 +39,7 @@ mod renewal;
 mod report;
 mod secret;
 mod shell;
+mod sibling;
 mod terminal;
 mod text;
 mod token_file;

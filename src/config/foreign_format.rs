@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::publication::with_suffix;
+use crate::sibling::sibling;
 
 /// What a file is instead, and how it becomes PEM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,8 +110,8 @@ impl ForeignFormat {
         };
         let words = self.command.split(' ').map(|word| match word {
             "IN" => name(path),
-            "OUT" => name(&with_suffix(path, ".pem")),
-            "OUT.p12" => name(&with_suffix(path, ".p12")),
+            "OUT" => name(&sibling(path, ".pem")),
+            "OUT.p12" => name(&sibling(path, ".p12")),
             word => word.to_owned(),
         });
         words.collect::<Vec<_>>().join(" ")

@@ -1,6 +1,5 @@
 //! Where else the access token is to be published: in a file of its own, in a Kubernetes Secret.
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +9,7 @@ use super::environment::{option_or_variable, variable};
 use super::kubernetes::{SecretPlace, secret_place};
 use super::secret_name::SecretName;
 use crate::failure::Failure;
+use crate::sibling::sibling;
 #[cfg(target_os = "linux")]
 use crate::transport::Roots;
 
@@ -28,12 +28,6 @@ pub struct AccessTokenFile {
 
 /// What the name of the access token file's draft ends with.
 pub const DRAFT: &str = ".new";
-
-pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
-}
 
 /// The places that options and variables name. A file that this run reads is refused: it would be overwritten.
 pub fn publications(arguments: &mut Arguments) -> Result<Publications, Failure> {
@@ -79,8 +73,7 @@ fn refuse_input(path: &Path, arguments: &Arguments) -> Result<(), Failure> {
         variable("CREDENTIALS_DIRECTORY").map(|directory| Path::new(&directory).join("docusign-client-secret")),
     ];
     let file = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let written: Vec<_> =
-        [with_suffix(&file, DRAFT), file].iter().filter_map(|path| fs::canonicalize(path).ok()).collect();
+    let written: Vec<_> = [sibling(&file, DRAFT), file].iter().filter_map(|path| fs::canonicalize(path).ok()).collect();
     let is_written = |input: &PathBuf| fs::canonicalize(input).is_ok_and(|input| written.contains(&input));
     match inputs.iter().flatten().any(is_written) {
         true => Err(Failure::usage(

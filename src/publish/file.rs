@@ -16,11 +16,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::access_token::AccessToken;
-use crate::config::{AccessTokenFile, AccessTokenFormat, DRAFT, with_suffix};
+use crate::config::{AccessTokenFile, AccessTokenFormat, DRAFT};
 use crate::failure::{Exit, Failure};
 use crate::os::{self, retrying};
 use crate::report::Published;
 use crate::secret::Secret;
+use crate::sibling::sibling;
 use crate::terminal::reason;
 use crate::token_file::{TokenFile, disk};
 
@@ -53,7 +54,7 @@ impl Target {
             io::ErrorKind::NotFound => refused("is in a directory that does not exist"),
             _ => refused(&format!("cannot be looked up: {}", reason(&error))),
         })?;
-        let draft = with_suffix(&resolved, DRAFT);
+        let draft = sibling(&resolved, DRAFT);
         if token_file.owns(&resolved) || token_file.owns(&draft) {
             let what = "would overwrite the token file, or a file that belongs to it";
             return Err(Failure::usage("--access-token-file", what, "name a file of its own for the access token"));
@@ -112,7 +113,7 @@ impl Target {
 
     #[expect(clippy::disallowed_methods, reason = "stored in the access token file")]
     fn replace(&self, content: &Secret) -> io::Result<()> {
-        let draft = with_suffix(&self.resolved, DRAFT);
+        let draft = sibling(&self.resolved, DRAFT);
         match disk::remove(&draft) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}

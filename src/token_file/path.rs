@@ -1,7 +1,6 @@
 //! Where a token file is, and the names next to it.
 
 use std::cell::Cell;
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::failure::{Exit, Failure};
 use crate::os::{self, retrying};
+use crate::sibling::sibling;
 use crate::terminal::reason;
 use crate::token_file::disk;
 use crate::token_file::leftover::Leftover;
@@ -185,9 +185,7 @@ impl TokenPath {
 
     /// A path in the same directory, with a suffix to the name.
     fn sibling(&self, suffix: &str) -> PathBuf {
-        let mut name = OsString::from(&self.resolved);
-        name.push(suffix);
-        name.into()
+        sibling(&self.resolved, suffix)
     }
 
     /// A failure about the token file, under the name that the user gave.
