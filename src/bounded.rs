@@ -4,11 +4,11 @@ use std::io::{self, Read};
 
 /// Reads to the end, but not more than `limit` bytes. For few system calls: std would begin with reads of 32
 /// bytes, and a large buffer costs calls in musl's allocator.
-pub fn read_up_to(from: impl Read, limit: usize) -> io::Result<Vec<u8>> {
+pub fn read_prefix(from: impl Read, limit: usize) -> io::Result<Vec<u8>> {
     read_expecting(from, limit, usize::MAX)
 }
 
-/// As [`read_up_to`], for a file that had this length shortly before. If it still has, a read that returns less than
+/// As [`read_prefix`], for a file that had this length shortly before. If it still has, a read that returns less than
 /// was wanted shows the end, and saves another read.
 pub fn read_expecting(mut from: impl Read, limit: usize, length: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
@@ -49,7 +49,7 @@ pub fn reads_same(mut from: impl Read, mut expected: &[u8]) -> io::Result<bool> 
 
 /// Reads to the end; more than `limit` bytes are an error.
 pub fn read_at_most(from: impl Read, limit: usize) -> io::Result<Vec<u8>> {
-    match read_up_to(from, limit + 1)? {
+    match read_prefix(from, limit + 1)? {
         bytes if bytes.len() > limit => Err(io::Error::other("the file is too large")),
         bytes => Ok(bytes),
     }

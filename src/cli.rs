@@ -141,7 +141,7 @@ fn take(arguments: &mut Arguments, option: &str, parser: &mut lexopt::Parser) ->
             "no such option: arguments are public, so no option takes a secret",
             "put the secret in a file and give --client-secret-file FILE, or - for standard input",
         )),
-        "--userinfo" => once(option, &mut arguments.login.userinfo, Userinfo::Stored),
+        "--userinfo" => once(option, &mut arguments.login.userinfo, Userinfo::Store),
         "--scope" => once(option, &mut arguments.login.scope, read_value(option, &value()?, parse_scope)?),
         "--redirect-uri" => {
             once(option, &mut arguments.login.redirect_uri, read_value(option, &value()?, RedirectUri::parse)?)

@@ -73,11 +73,11 @@ fn renew(
         console.warn(recovery);
     })?;
     let (stored, seen) = locked.read_after(seen)?;
-    if let Some(outcome) = without_request(settings, seen, &stored) {
+    if let Some(outcome) = outcome_without_request(settings, seen, &stored) {
         return Ok(Renewed { outcome, stored, before: None, deadline: None });
     }
 
-    locked.expect_no_unread_response(&stored)?;
+    locked.refuse_if_response_unread(&stored)?;
     warn_of_oddities(settings, &stored, console);
     let draft = locked.draft(&stored, MAX_RESPONSE)?;
     journal.step(format_args!("the draft is in place"));
@@ -92,7 +92,7 @@ fn renew(
             return Err(unsuccessful.kept(settings.context(), &file));
         }
         Err(NotRenewed::Unsuccessful(unsuccessful)) => {
-            return without_tokens(settings, &unsuccessful, &stored, locked.read().ok(), deadline);
+            return end_without_tokens(settings, &unsuccessful, &stored, locked.read().ok(), deadline);
         }
     };
     let is_rotated = !now.refresh_token().is_same(stored.refresh_token());
@@ -108,7 +108,7 @@ fn publish(
     renewed: &Renewed,
     console: &Console,
 ) -> Result<Vec<Publication>, Failure> {
-    if publisher.has_no_place() {
+    if publisher.is_empty() {
         return Ok(Vec::new());
     }
     renewed.outcome.expect_access_token(settings).inspect_err(|_| console.show_outcome(&renewed.outcome))?;
@@ -146,10 +146,10 @@ fn dry_run(
         Some(promoted) => (promoted, None),
         None => locked.read_after(seen)?,
     };
-    if let Some(outcome) = without_request(settings, seen, &stored) {
+    if let Some(outcome) = outcome_without_request(settings, seen, &stored) {
         return Ok((outcome, stored));
     }
-    locked.expect_no_unread_response(&stored)?;
+    locked.refuse_if_response_unread(&stored)?;
     // The draft of an interrupted run already has this name, and proves as much.
     if !has_drafts {
         drop(locked.draft(&stored, MAX_RESPONSE)?);
@@ -165,7 +165,7 @@ fn dry_run(
 
 /// The outcome if no request is needed: another run has refreshed since `seen`, or the access token is valid for
 /// long enough.
-fn without_request(settings: &Settings, seen: Option<TokenSet>, stored: &TokenSet) -> Option<Outcome> {
+fn outcome_without_request(settings: &Settings, seen: Option<TokenSet>, stored: &TokenSet) -> Option<Outcome> {
     if seen.is_some_and(|seen| is_refreshed(stored, &seen)) {
         return Some(Outcome::AnotherRun);
     }
@@ -186,7 +186,7 @@ fn token_request(settings: &Settings, stored: &TokenSet) -> TokenRequest {
 
 /// The end of a run whose refresh brought no tokens. If the server rejected the ones sent, another run or a login
 /// may have stored new ones meanwhile.
-fn without_tokens(
+fn end_without_tokens(
     settings: &Settings,
     unsuccessful: &Unsuccessful,
     sent: &TokenSet,

@@ -73,7 +73,7 @@ impl Exchange<'_> {
             }
             journal.step(format_args!("attempt {number} failed: {}", verdict.cause));
             let wait = match verdict.retry {
-                Retry::After(_) if self.replay == Replay::NeverAtAll => None,
+                Retry::After(_) if self.replay == Replay::SendOnce => None,
                 Retry::Backoff => schedule.backoff(Duration::ZERO),
                 Retry::After(wait) => {
                     // The server sent an error: no tokens can be lost to a signal.

@@ -148,7 +148,7 @@ impl Object {
     }
 
     /// The first `count` members, and of the others those with these names.
-    pub fn first_and(&self, count: usize, names: &[&str]) -> Self {
+    pub fn keep_first_and(&self, count: usize, names: &[&str]) -> Self {
         let kept = |(place, member): &(usize, &Member)| *place < count || names.contains(&&*self.name(member));
         let members = self.members.iter().enumerate().filter(kept).map(|(_, member)| member.clone()).collect();
         Self { text: self.text.clone(), members, is_unchanged: false }
@@ -394,7 +394,7 @@ mod tests {
         let changes = [("b", "4"), ("new", "5"), ("c", "6"), ("other", "7"), ("new", "8")];
         let changed = stored.with(changes.into_iter().map(|(name, value)| (name.into(), value.to_owned())));
         assert_eq!(changed.write(&Layout::COMPACT), r#"{"a":1,"\u0062":4,"c":6,"new":8,"other":7}"#);
-        assert_eq!(changed.first_and(2, &["other"]).write(&Layout::COMPACT), r#"{"a":1,"\u0062":4,"other":7}"#);
+        assert_eq!(changed.keep_first_and(2, &["other"]).write(&Layout::COMPACT), r#"{"a":1,"\u0062":4,"other":7}"#);
         assert_eq!(changed.length(&Layout::of("")), changed.write(&Layout::of("")).len());
     }
 

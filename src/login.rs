@@ -27,7 +27,9 @@ use crate::console::Console;
 use crate::exchange::Replay;
 use crate::failure::{Exit, Failure};
 use crate::journal::Journal;
-use crate::oauth::{AuthorizationRequest, Grant, Mask, Proof, RANDOM_LENGTH, RandomBytes, TokenRequest, read_code};
+use crate::oauth::{
+    AuthorizationRequest, Grant, LoginSecrets, Mask, RANDOM_LENGTH, RandomBytes, TokenRequest, read_code,
+};
 use crate::renewal::{MAX_RESPONSE, NotRenewed, Renewal, client_for};
 use crate::report::{Issued, Outcome, Report};
 use crate::secret::Secret;
@@ -39,9 +41,9 @@ use crate::transport::{Client, Deadlines, Method, Network, Request, TransportFai
 pub fn run(settings: &LoginSettings, network: Network, console: &Console) -> Result<Report, Failure> {
     let login = Login { settings, common: &settings.common, console, journal: console.journal() };
     login.prove()?;
-    let proof = Proof::new(random()?, random()?);
-    let code = login.ask(&proof)?;
-    login.exchange(network, &code, &proof)
+    let secrets = LoginSecrets::new(random()?, random()?);
+    let code = login.ask(&secrets)?;
+    login.exchange(network, &code, &secrets)
 }
 
 struct Login<'a> {
@@ -63,7 +65,7 @@ impl Login<'_> {
     }
 
     /// The code that the human brings back from the browser.
-    fn ask(&self, proof: &Proof) -> Result<Secret, Failure> {
+    fn ask(&self, secrets: &LoginSecrets) -> Result<Secret, Failure> {
         let request = AuthorizationRequest {
             endpoint: self.settings.authorization_endpoint.as_str(),
             client_id: &self.common.client.id,
@@ -71,30 +73,30 @@ impl Login<'_> {
             scope: &self.settings.scope,
         };
         self.console.warn_of_oddities(&self.common.client_oddities);
-        self.console.ask_to_log_in(&request.address(proof), self.settings.redirect_uri.as_str());
+        self.console.ask_to_log_in(&request.address(secrets), self.settings.redirect_uri.as_str());
         let line = input::read_line()?;
-        read_code(&line, &proof.state).map_err(|no_code| {
+        read_code(&line, &secrets.state).map_err(|no_code| {
             let mut mask = Mask::default();
-            let secrets = [&proof.state, &proof.verifier].into_iter().chain(self.common.client.secret());
-            secrets.for_each(|secret| mask.add(secret.copy()));
+            let masked = [&secrets.state, &secrets.verifier].into_iter().chain(self.common.client.secret());
+            masked.for_each(|secret| mask.add(secret.copy()));
             input::failure(no_code, &mask)
         })
     }
 
-    fn exchange(&self, network: Network, code: &Secret, proof: &Proof) -> Result<Report, Failure> {
+    fn exchange(&self, network: Network, code: &Secret, secrets: &LoginSecrets) -> Result<Report, Failure> {
         let locked = self.lock()?;
         let stored = locked.read_for_login()?;
         let draft = locked.draft(&stored, MAX_RESPONSE)?;
         self.journal.step(format_args!("the draft is in place"));
 
         let redirect_uri = self.settings.redirect_uri.as_str();
-        let grant = Grant::authorization_code(code, redirect_uri, &proof.verifier);
+        let grant = Grant::authorization_code(code, redirect_uri, &secrets.verifier);
         let mut request = TokenRequest::new(&self.common.client, grant, &self.common.parameters);
         let mut client = client_for(&mut request, network, &stored, self.journal);
         let renewal = Renewal {
             settings: self.common,
             request: &request,
-            replay: Replay::NeverAtAll,
+            replay: Replay::SendOnce,
             deadline: Instant::now() + self.common.timeout,
             draft,
             stored: &stored,
@@ -126,7 +128,7 @@ impl Login<'_> {
     /// Adds the default account to the token file, if that is wanted. The tokens are safe already: what fails here
     /// is a warning.
     fn store_account(&self, client: &mut Client, locked: &LockedTokenFile, stored: TokenSet) -> TokenSet {
-        if self.settings.userinfo == Userinfo::Unasked {
+        if self.settings.userinfo == Userinfo::Skip {
             return stored;
         }
         let added = self.account(client, &stored).and_then(|members| {

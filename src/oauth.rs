@@ -18,7 +18,7 @@ mod request;
 mod response;
 mod search;
 
-pub use authorization::{AuthorizationRequest, Proof, RANDOM_LENGTH, RandomBytes};
+pub use authorization::{AuthorizationRequest, LoginSecrets, RANDOM_LENGTH, RandomBytes};
 pub use client::{Client, ClientAuthentication};
 pub use error_response::ErrorResponse;
 pub use mask::Mask;

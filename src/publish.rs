@@ -41,7 +41,7 @@ impl Publisher {
     }
 
     /// Whether nothing is to be published.
-    pub fn has_no_place(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         #[cfg(target_os = "linux")]
         if self.secret.is_some() {
             return false;

@@ -153,7 +153,7 @@ impl TokenSet {
             return merged;
         }
         // What the response adds stands at the end.
-        let members = merged.members.first_and(self.members.count(), &ESSENTIAL);
+        let members = merged.members.keep_first_and(self.members.count(), &ESSENTIAL);
         let has_left_members_out = members.count() < merged.members.count();
         Self { has_left_members_out, ..Self::new(members, self.layout.clone()) }
     }
@@ -247,7 +247,7 @@ fn merge(stored: &Object, response: &TokenResponse, requested_at: SystemTime) ->
         _ => !name.starts_with("error") && !expiry::is_silent(name, value),
     };
     let response_members = response.members.iter().filter(|(name, value)| counts(name, value));
-    let response_members = spelling::in_terms_of(stored, response_members);
+    let response_members = spelling::under_stored_names(stored, response_members);
     let times = expiry::updates(stored, &response.members, &response_members, requested_at);
     let response_members = response_members.into_iter().map(|(name, value)| (name, value.to_owned()));
     stored.with(response_members.chain(times))

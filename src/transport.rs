@@ -54,7 +54,7 @@ pub use failure::{Reason, TransportFailure};
 use inflate::inflated;
 use loose::LooseResponse;
 pub use proxy::ProxyServer;
-use resolve::LiteralFirst;
+use resolve::HostResolver;
 pub use tls::{Identity, IdentityFault, Roots};
 
 /// The largest body that is read, in bytes.
@@ -192,7 +192,7 @@ impl Client {
         }
         let remaining = deadlines.respond_by.saturating_duration_since(Instant::now());
         let agent =
-            ureq::Agent::with_parts(self.config(remaining), Chain::new(attempt.clone()), LiteralFirst(attempt.clone()));
+            ureq::Agent::with_parts(self.config(remaining), Chain::new(attempt.clone()), HostResolver(attempt.clone()));
         let outcome = match run(&agent, request) {
             Ok(response) => Ok(self.read(response, &attempt)),
             Err(error) => self.read_what_came(error, &attempt),

@@ -52,8 +52,8 @@ pub struct LoginArguments {
 /// Whether a login looks for the default account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Userinfo {
-    Stored,
-    Unasked,
+    Store,
+    Skip,
 }
 
 /// How the client authenticates (RFC 6749, section 2.3), by the names of OpenID Connect.

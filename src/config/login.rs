@@ -35,7 +35,7 @@ pub fn login_settings(mut arguments: Arguments) -> Result<(LoginSettings, Networ
         authorization_endpoint: choose_endpoint(authorization_endpoint, &common.endpoint)?,
         redirect_uri: redirect_uri.unwrap_or_default(),
         scope: scope.unwrap_or_else(|| SCOPE.to_owned()),
-        userinfo: userinfo.unwrap_or(Userinfo::Unasked),
+        userinfo: userinfo.unwrap_or(Userinfo::Skip),
         common,
     };
     Ok((settings, network))

@@ -28,7 +28,7 @@ pub fn roots(option: Option<PathBuf>) -> Result<Roots, Failure> {
 /// Exactly the roots in this file, whose role a message names.
 pub fn roots_of(path: &Path, role: &str) -> Result<Roots, Failure> {
     let pem = read(path, role)?;
-    Roots::from_pem(&pem).map_err(|what| unusable(path, role, &pem, Lack { what, hint: CERTIFICATE_HINT }))
+    Roots::from_pem(&pem).map_err(|what| unusable(path, role, &pem, PemFault { what, hint: CERTIFICATE_HINT }))
 }
 
 /// The certificate and key for mutual TLS; without a key file of its own, the key is in the certificate's.
@@ -44,9 +44,9 @@ pub fn identity(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Op
     match Identity::from_pem(&certificate_pem, &key_pem) {
         Ok(identity) => Ok(Some(identity)),
         Err(IdentityFault::Certificate(why)) => {
-            Err(unusable(&certificate, CERTIFICATE, &certificate_pem, Lack { what: why, hint: CERTIFICATE_HINT }))
+            Err(unusable(&certificate, CERTIFICATE, &certificate_pem, PemFault { what: why, hint: CERTIFICATE_HINT }))
         }
-        Err(IdentityFault::Key(why)) => Err(unusable(&key, KEY, &key_pem, Lack { what: why, hint: KEY_HINT })),
+        Err(IdentityFault::Key(why)) => Err(unusable(&key, KEY, &key_pem, PemFault { what: why, hint: KEY_HINT })),
         Err(IdentityFault::KeyDoesNotFit) => Err(Failure::configuration(
             &key.display().to_string(),
             "the client key does not match the client certificate",
@@ -56,12 +56,12 @@ pub fn identity(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Op
 }
 
 /// What is wrong with a file whose format is not recognized.
-struct Lack {
+struct PemFault {
     what: &'static str,
     hint: &'static str,
 }
 
-fn unusable(path: &Path, role: &str, bytes: &[u8], lack: Lack) -> Failure {
+fn unusable(path: &Path, role: &str, bytes: &[u8], lack: PemFault) -> Failure {
     match foreign_format::of(bytes) {
         Some(format) => Failure::unusable(
             path,

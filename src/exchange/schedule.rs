@@ -21,7 +21,7 @@ pub enum Replay {
     /// Not if its outcome is unknown.
     Never,
     /// Not even if the server says to try later: an authorization code works once (RFC 6749, section 4.1.2).
-    NeverAtAll,
+    SendOnce,
 }
 
 /// The attempts so far, and the time that is left.

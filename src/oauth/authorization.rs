@@ -27,13 +27,13 @@ pub struct AuthorizationRequest<'a> {
 }
 
 /// What a login keeps between its address and its code.
-pub struct Proof {
+pub struct LoginSecrets {
     pub state: Secret,
     /// Section 4.1 of RFC 7636.
     pub verifier: Secret,
 }
 
-impl Proof {
+impl LoginSecrets {
     pub fn new(state: RandomBytes, verifier: RandomBytes) -> Self {
         let text = |bytes| Secret::new(BASE64_URL_SAFE_NO_PAD.encode(bytes));
         Self { state: text(state), verifier: text(verifier) }
@@ -49,14 +49,14 @@ impl Proof {
 impl AuthorizationRequest<'_> {
     /// The address to open. A space is written as %20: Docusign takes `signature+extended` for one name.
     #[expect(clippy::disallowed_methods, reason = "the address carries the state")]
-    pub fn address(&self, proof: &Proof) -> Secret {
-        let challenge = proof.challenge();
+    pub fn address(&self, secrets: &LoginSecrets) -> Secret {
+        let challenge = secrets.challenge();
         let parameters = [
             ("response_type", "code"),
             ("scope", self.scope),
             ("client_id", self.client_id),
             ("redirect_uri", self.redirect_uri),
-            ("state", proof.state.expose()),
+            ("state", secrets.state.expose()),
             ("code_challenge", &challenge),
             ("code_challenge_method", "S256"),
         ];
@@ -82,8 +82,8 @@ mod tests {
     #[test]
     #[expect(clippy::disallowed_methods, reason = "test")]
     fn the_address_holds_the_challenge_and_not_the_verifier() {
-        let proof = Proof::new([0; RANDOM_LENGTH], VERIFIER);
-        assert_eq!(proof.verifier.expose(), "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
+        let secrets = LoginSecrets::new([0; RANDOM_LENGTH], VERIFIER);
+        assert_eq!(secrets.verifier.expose(), "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
         let rest = "response_type=code&scope=signature%20extended&client_id=i%2Fd&redirect_uri=http%3A%2F%2Flocalhost%2F&\
              state=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&\
              code_challenge_method=S256";
@@ -97,7 +97,7 @@ mod tests {
                 redirect_uri: "http://localhost/",
                 scope: "signature extended",
             };
-            assert_eq!(request.address(&proof).expose(), wanted);
+            assert_eq!(request.address(&secrets).expose(), wanted);
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::fmt;
 
 use super::mask::{Mask, may_hold_token};
-use super::meaning::{Meaning, squeezed};
+use super::meaning::{Meaning, letters_and_digits};
 use crate::json::{Layout, Object, elements, unquote};
 
 /// An error, its texts printable and free of the request's secrets.
@@ -27,7 +27,7 @@ struct ErrorTexts {
     /// Numbers that say what the words say.
     numbers: Vec<String>,
     /// It says explicitly that this is an error.
-    is_express: bool,
+    is_explicit: bool,
 }
 
 /// The names of members, without case and separators.
@@ -71,13 +71,13 @@ impl ErrorResponse {
         let meaning = Meaning::of(&said.codes, &[said.words.as_slice(), &said.numbers].concat());
         // Docusign says internal_server_error to a client that it does not accept; 401 says so (RFC 6749, section 5.2).
         let meaning = if status == 401 && meaning == Meaning::Failed { Meaning::Unknown } else { meaning };
-        if (200..300).contains(&status) && !said.is_express && meaning == Meaning::Unknown {
+        if (200..300).contains(&status) && !said.is_explicit && meaning == Meaning::Unknown {
             return None;
         }
         let code = said.codes.iter().map(|code| mask.printable(code)).find(|code| !code.is_empty());
         let description = Some(mask.printable(&said.description(code.as_deref()))).filter(|text| !text.is_empty());
         let reference = REFERENCES.iter().find_map(|known| {
-            let (name, value) = object.iter().find(|(name, _)| squeezed(name) == *known)?;
+            let (name, value) = object.iter().find(|(name, _)| letters_and_digits(name) == *known)?;
             Some(format!("{} {}", mask.printable(&name), mask.printable(&unquote(value)?)))
         });
         // If nothing is recognized, show the server's own text.
@@ -97,8 +97,8 @@ impl ErrorResponse {
 impl ErrorTexts {
     fn by(object: &Object) -> Self {
         let object = &with_squeezed_names(object);
-        let is_express = ["ok", "success"].iter().any(|name| object.text(name) == Some("false"));
-        let mut said = Self { is_express, ..Self::default() };
+        let is_explicit = ["ok", "success"].iter().any(|name| object.text(name) == Some("false"));
+        let mut said = Self { is_explicit, ..Self::default() };
         said.take(object);
         for name in ["error", "errors", "fault", "detail", "data"] {
             let Some(value) =
@@ -106,7 +106,7 @@ impl ErrorTexts {
             else {
                 continue;
             };
-            said.is_express |= !["detail", "data"].contains(&name);
+            said.is_explicit |= !["detail", "data"].contains(&name);
             let parts = if value.starts_with('[') { elements(value) } else { vec![value] };
             for part in parts {
                 if let Ok(part) = Object::parse_leniently(part) {
@@ -116,12 +116,12 @@ impl ErrorTexts {
                 }
             }
         }
-        said.is_express |= ["errorcode", "errcode", "errortype"]
+        said.is_explicit |= ["errorcode", "errcode", "errortype"]
             .iter()
             .any(|name| object.text(name).is_some_and(|value| !["0", "null", "\"\""].contains(&value)));
         // An error without a code. In what has room for a token, a word is not enough.
         let names_error = || object.iter().filter_map(|(_, value)| unquote(value)).any(|text| names_error(&text));
-        said.is_express |= !object.iter().any(|(_, value)| may_hold_token(value)) && names_error();
+        said.is_explicit |= !object.iter().any(|(_, value)| may_hold_token(value)) && names_error();
         said
     }
 
@@ -154,17 +154,17 @@ impl ErrorTexts {
         }
         // A status in words may be a code, but "error" is not one.
         self.codes.retain(|code| {
-            !["error", "errors", "fail", "failed", "failure", "aboutblank"].contains(&squeezed(code).as_str())
+            !["error", "errors", "fail", "failed", "failure", "aboutblank"].contains(&letters_and_digits(code).as_str())
         });
     }
 }
 
 fn with_squeezed_names(object: &Object) -> Object {
-    Object::of(object.iter().map(|(name, value)| (squeezed(&name), value.to_owned())).collect())
+    Object::of(object.iter().map(|(name, value)| (letters_and_digits(&name), value.to_owned())).collect())
 }
 
 fn names_error(text: &str) -> bool {
-    let text = squeezed(text);
+    let text = letters_and_digits(text);
     text.contains("error") || text.starts_with("fail")
 }
 

@@ -147,7 +147,7 @@ const CODES: [(&str, Meaning); 75] = [
 ];
 
 /// What descriptions say of an invalid refresh token.
-const WORTHLESS: [&str; 23] = [
+const INVALID_TOKEN_WORDS: [&str; 23] = [
     "invalid",
     "expired",
     "revoked",
@@ -174,7 +174,7 @@ const WORTHLESS: [&str; 23] = [
 ];
 
 /// What descriptions say of a refresh token that was not sent.
-const ABSENT: [&str; 5] = ["missing", "required", "notprovided", "notpresent", "mustnotbeempty"];
+const MISSING_TOKEN_WORDS: [&str; 5] = ["missing", "required", "notprovided", "notpresent", "mustnotbeempty"];
 
 /// What descriptions say to a client that sends too often or too early; the second is in Docusign's codes.
 const TOO_OFTEN: [&str; 9] = [
@@ -197,16 +197,17 @@ impl Meaning {
             return TryLater;
         }
         let all_words = words.join(" ").to_ascii_lowercase();
-        let codes: Vec<String> = codes.iter().map(|code| squeezed(code)).collect();
+        let codes: Vec<String> = codes.iter().map(|code| letters_and_digits(code)).collect();
         let is_exception = |(code, part, _): &&(&str, &str, Self)| {
-            codes.iter().any(|known| known == code) && (all_words.contains(part) || codes.contains(&squeezed(part)))
+            codes.iter().any(|known| known == code)
+                && (all_words.contains(part) || codes.contains(&letters_and_digits(part)))
         };
         if let Some((.., meaning)) = EXCEPTIONS.iter().find(is_exception) {
             return *meaning;
         }
         let in_table = |code: &String| CODES.iter().find(|(known, _)| known == code).map(|(_, meaning)| *meaning);
         // "Token expired": a description may be a code, too.
-        let all: Vec<String> = codes.into_iter().chain(words.iter().map(|words| squeezed(words))).collect();
+        let all: Vec<String> = codes.into_iter().chain(words.iter().map(|words| letters_and_digits(words))).collect();
         if let Some(meaning) = all.iter().find_map(in_table) {
             return meaning;
         }
@@ -218,8 +219,9 @@ impl Meaning {
         if TOO_OFTEN.iter().any(|word| text.contains(word)) {
             return TooOften;
         }
-        let names_refresh_token = text.contains("refreshtoken") && !ABSENT.iter().any(|word| text.contains(word));
-        if names_refresh_token && WORTHLESS.iter().any(|word| text.contains(word)) {
+        let names_refresh_token =
+            text.contains("refreshtoken") && !MISSING_TOKEN_WORDS.iter().any(|word| text.contains(word));
+        if names_refresh_token && INVALID_TOKEN_WORDS.iter().any(|word| text.contains(word)) {
             return Reauthorize;
         }
         let names_client = ["clientsecret", "clientid", "clientcredentials"].iter().any(|name| text.contains(name));
@@ -231,14 +233,14 @@ impl Meaning {
 }
 
 /// A text without case and separators: BAD_REFRESH_TOKEN, badRefreshToken and "bad refresh token" are one.
-pub fn squeezed(text: &str) -> String {
-    let mut squeezed = String::with_capacity(text.len());
-    letters(text).for_each(|letter| squeezed.push(letter.into()));
-    squeezed
+pub fn letters_and_digits(text: &str) -> String {
+    let mut letters_and_digits = String::with_capacity(text.len());
+    letters(text).for_each(|letter| letters_and_digits.push(letter.into()));
+    letters_and_digits
 }
 
 /// Whether two texts differ in case and separators alone.
-pub fn is_same_squeezed(one: &str, other: &str) -> bool {
+pub fn is_same_apart_from_marks(one: &str, other: &str) -> bool {
     letters(one).eq(letters(other))
 }
 
@@ -288,7 +290,7 @@ mod tests {
     #[test]
     fn every_code_stands_once_as_it_is_looked_up() {
         for (at, (code, _)) in CODES.iter().enumerate() {
-            assert_eq!(squeezed(code), *code);
+            assert_eq!(letters_and_digits(code), *code);
             assert!(CODES[..at].iter().all(|(other, _)| other != code), "{code} stands twice");
         }
     }

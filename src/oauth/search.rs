@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 
 use super::mask::Mask;
-use super::meaning::{is_same_squeezed, squeezed};
+use super::meaning::{is_same_apart_from_marks, letters_and_digits};
 use crate::json::{NamedValues, Object, quote, read_leniently, unquote};
 
 /// Limits on the places that are tried, and on the bytes that are read in all of them, however many braces there are.
@@ -25,7 +25,7 @@ const TOKENS: usize = 2;
 
 /// Other names of an access token, where nothing better has that name. The last one says so little that it counts only
 /// beside a refresh token.
-const ACCESS_TOKEN_TOO: [&str; 3] = ["oauthtoken", "authtoken", "token"];
+const GOOGLE_AUTH_NAME: [&str; 3] = ["oauthtoken", "authtoken", "token"];
 
 /// What a member is worth as a token; of several under one name the best counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,7 +77,7 @@ fn find_in_form(text: &str, form_end: FormEnd, known: &Mask) -> Option<Found> {
 
 fn find_in_objects(text: &str, known: &Mask) -> Option<Found> {
     // A name may have an escape in it.
-    if !names_token(text) && !text.contains("\\u00") && !squeezed(text).contains("authtoken") {
+    if !names_token(text) && !text.contains("\\u00") && !letters_and_digits(text).contains("authtoken") {
         return None;
     }
     let (mut with_access, mut with_refresh) = (None, None);
@@ -128,8 +128,8 @@ pub fn names_token(text: &str) -> bool {
     if text.contains("access_token") {
         return true;
     }
-    let squeezed = squeezed(text);
-    squeezed.contains("accesstoken") || squeezed.contains("refreshtoken")
+    let letters_and_digits = letters_and_digits(text);
+    letters_and_digits.contains("accesstoken") || letters_and_digits.contains("refreshtoken")
 }
 
 /// The object that these members are meant to be: members of other spellings (`accessToken`, `refresh-token`) have the
@@ -139,7 +139,7 @@ fn understood(mut members: NamedValues, known: &Mask) -> Object {
     let mut best = [None; MEMBERS.len()];
     let mut rated = Vec::with_capacity(members.len());
     for (at, (name, value)) in members.iter_mut().enumerate() {
-        let place = MEMBERS.iter().position(|member| is_same_squeezed(member, name));
+        let place = MEMBERS.iter().position(|member| is_same_apart_from_marks(member, name));
         let worth = match place {
             Some(..TOKENS) => {
                 if value.starts_with(|first: char| first.is_ascii_digit()) {
@@ -156,10 +156,10 @@ fn understood(mut members: NamedValues, known: &Mask) -> Object {
     }
     let worth_of = |place: usize| best[place].map_or(Worth::None, |(worth, ..)| worth);
     if worth_of(ACCESS_TOKEN) == Worth::None {
-        let count = ACCESS_TOKEN_TOO.len() - usize::from(worth_of(REFRESH_TOKEN) == Worth::None);
+        let count = GOOGLE_AUTH_NAME.len() - usize::from(worth_of(REFRESH_TOKEN) == Worth::None);
         let is_one = |(name, value): &(String, String)| {
             let is_token = matches!(worth(value, known), Worth::Known | Worth::New);
-            is_token && ACCESS_TOKEN_TOO[..count].contains(&squeezed(name).as_str())
+            is_token && GOOGLE_AUTH_NAME[..count].contains(&letters_and_digits(name).as_str())
         };
         if let Some(at) = members.iter().position(is_one) {
             best[ACCESS_TOKEN] = Some((Worth::New, false, at));

@@ -50,7 +50,7 @@ pub fn unblock() {
 
 /// Blocks them in the calling thread for good, because the kernel would otherwise give it a signal that the main
 /// thread blocks. For a helper thread that may still run when the request is sent.
-pub fn leave_to_main_thread() {
+pub fn block_in_this_thread() {
     block();
 }
 

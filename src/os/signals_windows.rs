@@ -34,7 +34,7 @@ pub fn block() {
 }
 
 /// Windows hands them to a thread of its own.
-pub fn leave_to_main_thread() {}
+pub fn block_in_this_thread() {}
 
 /// Unblocks them, also those that came meanwhile: this may not return.
 pub fn unblock() {

@@ -108,7 +108,7 @@ impl Target {
     #[expect(clippy::disallowed_methods, reason = "compared")]
     fn holds(&self, content: &Secret) -> bool {
         let content = content.expose().as_bytes();
-        disk::read_up_to(&self.resolved, content.len() + 1).is_ok_and(|found| found == content)
+        disk::read_prefix(&self.resolved, content.len() + 1).is_ok_and(|found| found == content)
     }
 
     #[expect(clippy::disallowed_methods, reason = "stored in the access token file")]

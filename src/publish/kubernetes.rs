@@ -51,7 +51,7 @@ pub struct ApiServer {
     client: Client,
     journal: Journal,
     /// Whether a 401 has led to another attempt.
-    is_token_read_again: bool,
+    has_retried_after_401: bool,
 }
 
 /// Why an attempt did not publish.
@@ -104,7 +104,7 @@ impl ApiServer {
     /// No proxy: the API server is in the cluster.
     pub fn new(place: SecretPlace, roots: Roots, journal: Journal) -> Self {
         let network = Network { proxy: None, roots, identity: None };
-        Self { place, client: Client::interruptible(network, journal), journal, is_token_read_again: false }
+        Self { place, client: Client::interruptible(network, journal), journal, has_retried_after_401: false }
     }
 
     pub fn place(&self) -> &SecretPlace {
@@ -125,7 +125,7 @@ impl ApiServer {
                 INITIAL_BACKOFF.saturating_mul(1 << (attempts - 1).min(8)).min(MAX_BACKOFF).max(failed.least_wait);
             let is_last = match failed.retry {
                 Retry::Never => true,
-                Retry::Once => mem::replace(&mut self.is_token_read_again, true),
+                Retry::Once => mem::replace(&mut self.has_retried_after_401, true),
                 Retry::UntilDeadline => false,
             };
             if is_last || Instant::now() + wait >= deadline {

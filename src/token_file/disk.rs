@@ -12,11 +12,11 @@ use crate::os::{self, retrying};
 pub const FILL: u8 = b'\x0C';
 
 /// Reads a file, but not more than `limit` bytes of it.
-pub fn read_up_to(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
-    retrying(|| bounded::read_up_to(File::open(path)?, limit))
+pub fn read_prefix(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    retrying(|| bounded::read_prefix(File::open(path)?, limit))
 }
 
-/// As [`read_up_to`], for a file that had this length shortly before: see [`bounded::read_expecting`].
+/// As [`read_prefix`], for a file that had this length shortly before: see [`bounded::read_expecting`].
 pub fn read_expecting(path: &Path, limit: usize, length: usize) -> io::Result<Vec<u8>> {
     retrying(|| bounded::read_expecting(File::open(path)?, limit, length))
 }
@@ -24,7 +24,7 @@ pub fn read_expecting(path: &Path, limit: usize, length: usize) -> io::Result<Ve
 /// The content of a file that may be missing. No link is followed.
 pub fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match retrying(|| fs::symlink_metadata(path)) {
-        Ok(metadata) if metadata.is_file() => read_up_to(path, usize::MAX).map(Some),
+        Ok(metadata) if metadata.is_file() => read_prefix(path, usize::MAX).map(Some),
         Ok(_) => Err(not_a_file()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

@@ -15,7 +15,7 @@ use crate::terminal::reason;
 use crate::token_file::disk;
 use crate::token_file::leftover::Leftover;
 use crate::token_file::lock::Fingerprint;
-use crate::token_file::locked::{LockedTokenFile, Placed, Unread, not_prepared, read_any_if_changed};
+use crate::token_file::locked::{LockedTokenFile, Placed, ReadFailure, not_prepared, read_for_login_if_changed};
 use crate::token_file::mount;
 use crate::token_file::protection::Protection;
 use crate::token_set::TokenSet;
@@ -141,7 +141,7 @@ impl Draft<'_> {
             self.take_second()?;
         }
         // No other run can have written meanwhile, but an editor or a human can.
-        match read_any_if_changed(&self.locked.path, sent) {
+        match read_for_login_if_changed(&self.locked.path, sent) {
             Ok(Some(now)) if !now.refresh_token().is_same(sent.refresh_token()) => {
                 return Err(self.set_aside());
             }
@@ -153,11 +153,11 @@ impl Draft<'_> {
             }
             Ok(_) => {}
             // Deleted meanwhile: there is nothing of anyone's to keep.
-            Err(Unread::Unreadable(error)) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(Unread::Unreadable(error)) => {
+            Err(ReadFailure::Unreadable(error)) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(ReadFailure::Unreadable(error)) => {
                 return Err(self.not_saved("cannot read the token file again", &error));
             }
-            Err(Unread::NotATokenSet(_)) => return Err(self.set_aside()),
+            Err(ReadFailure::NotATokenSet(_)) => return Err(self.set_aside()),
         }
         let placed = self.locked.replace(&self.path, &content);
         let placed = placed.map_err(|error| self.not_saved("cannot replace the token file", &error))?;
@@ -247,12 +247,14 @@ impl Draft<'_> {
         if self.directory.sync_name(&self.file).is_ok() {
             let _ = self.locked.lock.erase_note();
         }
-        self.after("the new tokens are not saved in place: another login was stored in the token file during the run")
-            .hint(format!("the other login was kept; the tokens of this run are in {}", rescue.display()))
-            .hint("keep the one that works and delete the other file")
+        self.failure_after_request(
+            "the new tokens are not saved in place: another login was stored in the token file during the run",
+        )
+        .hint(format!("the other login was kept; the tokens of this run are in {}", rescue.display()))
+        .hint("keep the one that works and delete the other file")
     }
 
-    fn after(&self, what: impl Into<String>) -> Failure {
+    fn failure_after_request(&self, what: impl Into<String>) -> Failure {
         self.locked.path.failure(Exit::IoErr, what)
     }
 
@@ -261,13 +263,13 @@ impl Draft<'_> {
     }
 
     fn saved_in(&self, draft: &Path, what: &str, error: &io::Error) -> Failure {
-        self.after(format!("the new tokens are not saved in place: {what}: {}", reason(error)))
+        self.failure_after_request(format!("the new tokens are not saved in place: {what}: {}", reason(error)))
             .hint(format!("the new tokens are in {}: copy that file to a safe place now", draft.display()))
             .hint("the old refresh token no longer works; the next run that can write here puts the draft in place")
     }
 
     fn not_written(&self, error: &io::Error) -> Failure {
-        let failure = self.after(format!("cannot write the new tokens: {}", reason(error)));
+        let failure = self.failure_after_request(format!("cannot write the new tokens: {}", reason(error)));
         let failure = match self.keep_parts().as_slice() {
             [] => failure.hint("neither draft could be written: the new tokens are lost"),
             [one] => failure.hint(format!("the new tokens, or a part of them, are in {one}: copy it now")),
@@ -277,7 +279,8 @@ impl Draft<'_> {
     }
 
     fn response_not_kept(&self, kept: &Path, error: &io::Error) -> Failure {
-        let failure = self.after(format!("the response was not understood, and cannot be saved: {}", reason(error)));
+        let failure = self
+            .failure_after_request(format!("the response was not understood, and cannot be saved: {}", reason(error)));
         let kept = match Leftover::at(kept) {
             Ok(Leftover::Partial(_) | Leftover::Complete(_)) => Some(kept.display().to_string()),
             _ => {

@@ -23,7 +23,7 @@ pub struct LockedTokenFile {
 }
 
 /// Why a token file cannot be read as one.
-pub enum Unread {
+pub enum ReadFailure {
     Unreadable(io::Error),
     NotATokenSet(Fault),
 }
@@ -38,29 +38,29 @@ pub enum Placed {
 }
 
 /// Reads the token file as it is.
-pub fn read(path: &TokenPath) -> Result<TokenSet, Unread> {
+pub fn read(path: &TokenPath) -> Result<TokenSet, ReadFailure> {
     read_by(TokenSet::parse, path)
 }
 
 /// Reads the token file as a login does: it need not hold tokens yet.
-pub fn read_any(path: &TokenPath) -> Result<TokenSet, Unread> {
+pub fn read_for_login(path: &TokenPath) -> Result<TokenSet, ReadFailure> {
     read_by(TokenSet::parse_for_login, path)
 }
 
-/// As [`read_any`], after `before` was read from the file; None if it still holds the same.
-pub fn read_any_if_changed(path: &TokenPath, before: &TokenSet) -> Result<Option<TokenSet>, Unread> {
-    match path.still_holds(before).map_err(Unread::Unreadable)? {
+/// As [`read_for_login`], after `before` was read from the file; None if it still holds the same.
+pub fn read_for_login_if_changed(path: &TokenPath, before: &TokenSet) -> Result<Option<TokenSet>, ReadFailure> {
+    match path.still_holds(before).map_err(ReadFailure::Unreadable)? {
         true => Ok(None),
-        false => read_any(path).map(Some),
+        false => read_for_login(path).map(Some),
     }
 }
 
-fn read_by(parse: fn(&[u8]) -> Result<TokenSet, Fault>, path: &TokenPath) -> Result<TokenSet, Unread> {
-    let bytes = path.read(MAX_SIZE + 1).map_err(Unread::Unreadable)?;
-    parse(&bytes).map_err(Unread::NotATokenSet)
+fn read_by(parse: fn(&[u8]) -> Result<TokenSet, Fault>, path: &TokenPath) -> Result<TokenSet, ReadFailure> {
+    let bytes = path.read(MAX_SIZE + 1).map_err(ReadFailure::Unreadable)?;
+    parse(&bytes).map_err(ReadFailure::NotATokenSet)
 }
 
-impl Unread {
+impl ReadFailure {
     /// Whether another run may be about to change this.
     pub fn is_transient(&self) -> bool {
         match self {
@@ -109,9 +109,9 @@ impl LockedTokenFile {
 
     /// Reads what a login adds tokens to. A missing file counts as an empty object.
     pub fn read_for_login(&self) -> Result<TokenSet, Failure> {
-        match read_any(&self.path) {
-            Err(Unread::Unreadable(error)) if error.kind() == io::ErrorKind::NotFound => Ok(TokenSet::empty()),
-            Err(Unread::NotATokenSet(fault)) => Err(self
+        match read_for_login(&self.path) {
+            Err(ReadFailure::Unreadable(error)) if error.kind() == io::ErrorKind::NotFound => Ok(TokenSet::empty()),
+            Err(ReadFailure::NotATokenSet(fault)) => Err(self
                 .path
                 .failure(Exit::DataErr, format!("not a token file: {fault}"))
                 .hint("name a file that holds one JSON object, or one that does not exist: a login creates it")),
@@ -151,7 +151,7 @@ impl LockedTokenFile {
 
     /// Fails while nobody has read the saved response to the stored refresh token: sending that token again would make
     /// a strict server revoke the one in the response (RFC 9700, section 4.14.2).
-    pub fn expect_no_unread_response(&self, stored: &TokenSet) -> Result<(), Failure> {
+    pub fn refuse_if_response_unread(&self, stored: &TokenSet) -> Result<(), Failure> {
         if self.responded() != Some(Fingerprint::of(stored.refresh_token())) {
             return Ok(());
         }

@@ -28,7 +28,7 @@ pub fn prove_writable(path: &Path, size: usize) -> io::Result<()> {
 }
 
 fn is_listed(path: &Path) -> bool {
-    let Ok(table) = disk::read_up_to(Path::new("/proc/self/mountinfo"), 16 << 20) else {
+    let Ok(table) = disk::read_prefix(Path::new("/proc/self/mountinfo"), 16 << 20) else {
         return false;
     };
     let wanted = escaped(path.as_os_str().as_encoded_bytes());

@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::failure::Failure;
 use crate::token_file::leftover::{Complete, Leftover};
 use crate::token_file::lock::{Fingerprint, Note};
-use crate::token_file::locked::{LockedTokenFile, Unread, not_prepared, read};
+use crate::token_file::locked::{LockedTokenFile, ReadFailure, not_prepared, read};
 use crate::token_set::TokenSet;
 
 /// What to do about an interrupted run.
@@ -99,9 +99,9 @@ impl LockedTokenFile {
             Ok(stored) if stored.has_tokens_of(&draft.tokens) => Ok(Step::RemoveCopy),
             Ok(stored) if *note != Note::Nothing && !note.is_about(&stored) => Ok(Step::SetAside(draft)),
             // What a login found there, and added its tokens to.
-            Err(Unread::NotATokenSet(_)) if *note == Note::of_first_login() => Ok(Step::Promote(draft)),
-            Err(Unread::NotATokenSet(_)) if *note != Note::Nothing => Ok(Step::Replace(draft)),
-            Err(Unread::Unreadable(error)) if error.kind() != io::ErrorKind::NotFound => {
+            Err(ReadFailure::NotATokenSet(_)) if *note == Note::of_first_login() => Ok(Step::Promote(draft)),
+            Err(ReadFailure::NotATokenSet(_)) if *note != Note::Nothing => Ok(Step::Replace(draft)),
+            Err(ReadFailure::Unreadable(error)) if error.kind() != io::ErrorKind::NotFound => {
                 Err(self.path.unreadable(&error))
             }
             _ => Ok(Step::Promote(draft)),
@@ -117,7 +117,7 @@ impl Note {
 }
 
 impl Plan {
-    pub fn is_void(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         !self.has_drafts() && !self.is_interrupted
     }
 

@@ -57,7 +57,7 @@ impl LockedTokenFile {
     /// Recovers what an interrupted run left, and reports each step once it is done.
     pub fn recover(&self, report: &mut dyn FnMut(Recovery)) -> Result<(), Failure> {
         let plan = self.examine()?;
-        if plan.is_void() {
+        if plan.is_empty() {
             return Ok(());
         }
         let failed = |what| move |error: io::Error| not_prepared(&self.path.draft(), what, &error);
@@ -134,7 +134,7 @@ impl LockedTokenFile {
     /// Saves a copy of TOKENS, which is not a token file but may matter to somebody.
     fn copy_tokens(&self, directory: &Directory) -> io::Result<PathBuf> {
         let (tokens, rescue) = (self.path.resolved(), self.path.rescue());
-        let content = disk::read_up_to(tokens, usize::MAX)?;
+        let content = disk::read_prefix(tokens, usize::MAX)?;
         self.create(&rescue, &Protection::of(tokens)?, directory, &content)?;
         Ok(rescue)
     }

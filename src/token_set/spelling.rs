@@ -22,7 +22,7 @@ const SPELLED: [&str; 8] = [
 ];
 
 /// google-auth's name for it.
-const ACCESS_TOKEN_TOO: &str = "token";
+const GOOGLE_AUTH_NAME: &str = "token";
 
 /// The members that hold the tokens, each as name and value.
 #[derive(Default)]
@@ -36,13 +36,13 @@ type Named<'a> = (Cow<'a, str>, &'a str);
 /// Finds the tokens, by the exact name or otherwise by another spelling, in one pass: a file may have many members.
 pub fn tokens(members: &Object) -> Tokens<'_> {
     let mut tokens = Tokens::default();
-    let mut also_access_token = None;
+    let mut google_auth_token = None;
     for (name, value) in members.iter() {
         let (place, exact) = match name.as_bytes().first() {
             Some(b'r' | b'R') => (&mut tokens.refresh_token, REFRESH_TOKEN),
             Some(b'a' | b'A') => (&mut tokens.access_token, ACCESS_TOKEN),
-            Some(b't') if name == ACCESS_TOKEN_TOO && is_text(value) => {
-                also_access_token = Some((name, value));
+            Some(b't') if name == GOOGLE_AUTH_NAME && is_text(value) => {
+                google_auth_token = Some((name, value));
                 continue;
             }
             _ => continue,
@@ -51,7 +51,7 @@ pub fn tokens(members: &Object) -> Tokens<'_> {
             *place = Some((name, value));
         }
     }
-    tokens.access_token = tokens.access_token.or(also_access_token);
+    tokens.access_token = tokens.access_token.or(google_auth_token);
     tokens
 }
 
@@ -68,26 +68,26 @@ fn is_spelling(name: &str, other: &str) -> bool {
 
 /// Each of the response's members under the file's name for it. Of several names the exact one counts, then the
 /// first; others are replaced as well if they hold the same.
-pub fn in_terms_of<'a>(
+pub fn under_stored_names<'a>(
     stored: &'a Object,
     response: impl Iterator<Item = (Cow<'a, str>, &'a str)>,
 ) -> Vec<(Cow<'a, str>, &'a str)> {
     let mut places: Vec<_> =
         response.map(|(name, value)| Place { name, value, exact: None, others: Vec::new() }).collect();
-    let mut also_access_token = None;
+    let mut google_auth_token = None;
     for (name, value) in stored.iter() {
         // A name that the response uses itself counts for that member only.
         if let Some(place) = places.iter_mut().find(|place| place.name == name) {
             place.exact = Some(value);
         } else if let Some(place) = places.iter_mut().find(|place| is_spelling(&place.name, &name)) {
             place.others.push((name, value));
-        } else if is_text(value) && name == ACCESS_TOKEN_TOO {
-            also_access_token = Some((name, value));
+        } else if is_text(value) && name == GOOGLE_AUTH_NAME {
+            google_auth_token = Some((name, value));
         }
     }
     // Behind every other spelling.
     if let Some(place) = places.iter_mut().find(|place| place.name == ACCESS_TOKEN) {
-        place.others.extend(also_access_token);
+        place.others.extend(google_auth_token);
     }
     places.into_iter().flat_map(Place::fill).collect()
 }

@@ -18,8 +18,8 @@ impl ProxyServer {
         // Otherwise ureq takes an invalid port for a missing one.
         let authority = proxy.uri().authority()?;
         let is_port_read = authority.port().is_some() || authority.as_str().ends_with(authority.host());
-        let is_spoken = matches!(proxy.protocol(), Http | Https | Socks5 | Socks5h);
-        (is_port_read && is_spoken && is_host(authority.host())).then_some(Self(proxy))
+        let is_supported = matches!(proxy.protocol(), Http | Https | Socks5 | Socks5h);
+        (is_port_read && is_supported && is_host(authority.host())).then_some(Self(proxy))
     }
 
     /// Whether a URL has a backslash, which no URL may: most likely Windows' DOMAIN\USER.

@@ -95,9 +95,9 @@ impl std::error::Error for LookUpFault {}
 
 /// Resolves hosts. A literal address needs no question and no thread.
 #[derive(Debug)]
-pub struct LiteralFirst(pub Arc<Attempt>);
+pub struct HostResolver(pub Arc<Attempt>);
 
-impl Resolver for LiteralFirst {
+impl Resolver for HostResolver {
     fn resolve(&self, uri: &Uri, _config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let Self(attempt) = self;
         attempt.mark(Stage::Resolving, uri);
@@ -214,7 +214,7 @@ impl LookUp {
         }
         let thread = thread::Builder::new().spawn(move || {
             // It may still hang when the request is sent.
-            signals::leave_to_main_thread();
+            signals::block_in_this_thread();
             ask();
         });
         if let Err(why) = thread {

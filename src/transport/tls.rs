@@ -150,7 +150,7 @@ macro_rules! spoken {
          the server must offer one of each"
     };
 }
-const SPOKEN: &str = spoken!();
+const SUPPORTED: &str = spoken!();
 
 /// In TLS 1.2, OpenSSL says no more than this to a client without a certificate (SSL_VERIFY_FAIL_IF_NO_PEER_CERT).
 const HANDSHAKE_FAILURE: &str =
@@ -244,7 +244,7 @@ impl TlsFault {
                  server rejected it"
             }
             A::HandshakeFailure => HANDSHAKE_FAILURE,
-            A::ProtocolVersion | A::InsufficientSecurity => SPOKEN,
+            A::ProtocolVersion | A::InsufficientSecurity => SUPPORTED,
             A::UnrecognisedName => "the server does not know this host: check the host in the token endpoint's URL",
             _ => "run again with --verbose to see each step",
         }
@@ -257,7 +257,7 @@ impl TlsFault {
             Self::NotTls => {
                 "check the port in the token endpoint's URL, and whether something intercepts the connection"
             }
-            Self::NothingInCommon => SPOKEN,
+            Self::NothingInCommon => SUPPORTED,
             Self::Other => "run again with --verbose to see each step",
         }
     }
