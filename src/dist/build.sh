@@ -46,6 +46,8 @@ command -v "$gcc" >/dev/null || fail "no $gcc on this machine (Debian: the packa
 
 mkdir -p "$CARGO_TARGET_DIR/$target/linking"
 linking=$(cd "$CARGO_TARGET_DIR/$target/linking" && pwd)
+# The flags depend on where cargo unpacks the crates.
+"$cargo" fetch --locked --quiet
 flags=$(sh "$here/flags.sh" "$target")
 
 # Sets `library` to the sources of the standard library, and `rustc` to the compiler that they are of.

@@ -24,6 +24,12 @@ case $target in
         ;;
 esac
 
-# No path of the machine that builds is left in the program.
-echo "-C target-feature=+crt-static -C llvm-args=-inline-threshold=$inlining $others" \
-    "--remap-path-prefix=$PWD=/docusign-refresh --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
+# No path of the machine that builds is left in the program, nor the name of the registry that the crates came from.
+# Where two prefixes fit, the later one counts.
+home=${CARGO_HOME:-$HOME/.cargo}
+paths="--remap-path-prefix=$PWD=/docusign-refresh --remap-path-prefix=$home=/cargo"
+for registry in "$home"/registry/src/*; do
+    paths="$paths --remap-path-prefix=$registry=/crates"
+done
+
+echo "-C target-feature=+crt-static -C llvm-args=-inline-threshold=$inlining $others $paths"

@@ -155,7 +155,7 @@ fn it_does_not_tell_where_it_was_built() {
     let bytes = fs::read(kit::binary()).expect("read the program");
     let variables = ["HOME", "CARGO_HOME", "RUSTUP_HOME", "CARGO_TARGET_DIR"].map(|name| env::var(name).ok());
     let variables = variables.into_iter().flatten().filter(|place| place.len() > 1).map(|place| place + "/");
-    let usual = [env!("CARGO_MANIFEST_DIR"), "/root/", "/home/", "/Users/", ".cargo/registry", ".rustup"];
+    let usual = [env!("CARGO_MANIFEST_DIR"), "/root/", "/home/", "/Users/", "registry/src", ".rustup"];
     for place in variables.chain(usual.map(str::to_owned)) {
         let found = bytes.windows(place.len()).position(|window| window == place.as_bytes());
         let context = found.map(|at| String::from_utf8_lossy(&bytes[at..(at + 120).min(bytes.len())]).into_owned());
