@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::environment::{read_text, variable};
 use crate::bounded::read_at_most;
 use crate::failure::{Exit, Failure};
+use crate::os;
 use crate::secret::Secret;
 use crate::terminal::reason;
 use crate::text;
@@ -80,11 +81,11 @@ fn unreadable(path: &Path, source: &str, error: &io::Error) -> Failure {
     )
 }
 
-/// Whether the value names a file, or a place for one. Otherwise it may be a secret in the wrong place; base64 has
-/// slashes, too.
+/// Whether the value names a file, a device, or a place for a file. Otherwise it may be a secret in the wrong place;
+/// base64 has slashes, too.
 pub fn is_path(value: &Path) -> bool {
     let is_place = |directory: &Path| directory != Path::new("/") && directory.is_dir();
-    value.symlink_metadata().is_ok() || value.parent().is_some_and(is_place)
+    value.symlink_metadata().is_ok() || os::is_device(value) || value.parent().is_some_and(is_place)
 }
 
 /// A secret is one line of text; its newline is not part of it.

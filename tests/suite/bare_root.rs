@@ -10,6 +10,7 @@
 use crate::canary;
 use crate::kit::{self, CLIENT_ID, CLIENT_SECRET, TOKEN_FILE, Workspace};
 #[cfg(target_os = "linux")]
+use crate::needs::Need;
 use crate::seccomp;
 use crate::token_server::{Rotation, Script, TokenServer};
 use crate::tools;
@@ -146,7 +147,7 @@ fn only_the_directory_of_the_tokens_is_written_to() {
     const READ_ONLY: &str = "mount --bind \"$1\" \"$1\" && mount --bind \"$1/tokens\" \"$1/tokens\" &&
         mount -o remount,bind,ro \"$1\" && ! touch \"$1/file\" && shift && exec \"$@\"";
     let Some(root) = BareRoot::new("bare-root-read-only") else { return };
-    let Some(unshare) = tools::find("unshare") else { return };
+    let Some(unshare) = tools::find("unshare").filter(|_| Need::OwnMounts.is_met()) else { return };
     let root = root.with_etc();
     let chroot = root.command_as(0, "localhost", &[]);
     let output = Command::new(unshare)

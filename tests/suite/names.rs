@@ -376,6 +376,7 @@ fn in_the_usual_case_nothing_is_asked_twice() {
     assert_eq!(kinds, [A, AAAA], "{questions:?}");
     assert!(questions.iter().all(|question| question.name == NAME && question.over == Over::Udp), "{questions:?}");
     assert_eq!(outcome.stderr().matches("looking up ").count(), 1, "{}", outcome.report(&[]));
+    assert!(outcome.stderr().contains(&format!(" ms: {NAME} resolves to [127.0.0.1:")), "{}", outcome.report(&[]));
 }
 
 /// What cannot be found, and what is said of it. A name server that fails may be well again soon: the last

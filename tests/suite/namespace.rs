@@ -5,6 +5,7 @@
 //! It takes root, `unshare` and `mount` of util-linux, and `ip` of iproute2. Nothing of it outlives the
 //! program.
 
+use crate::needs::Need;
 use crate::tools;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,11 @@ pub struct Stand {
 /// The wrapper for `Program::under`, or None if this machine can't do it.
 pub fn where_stand(stands: &[Stand]) -> Option<Vec<OsString>> {
     let unshare = tools::find("unshare")?;
-    if !tools::is_root() {
+    if !tools::is_root() || !Need::OwnMounts.is_met() {
+        return None;
+    }
+    if let Some(stand) = stands.iter().find(|stand| !Path::new(stand.at).exists()) {
+        tools::missing(&format!("no {} on this machine", stand.at));
         return None;
     }
     let mounts: Vec<String> =
