@@ -40,7 +40,8 @@ use verdict::{ResponseSummary, Retry, Verdict, judge};
 /// The tokens, and the line to write to the journal once they are stored.
 pub struct Refreshed {
     pub response: TokenResponse,
-    pub summary: String,
+    /// Masking takes memory and time, so that waits as well.
+    pub summary: ResponseSummary,
 }
 
 /// One exchange: the request, where it goes, and how often.
@@ -108,7 +109,7 @@ impl Exchange<'_> {
         let response = client.send(&request, schedule.deadlines()).map_err(|failure| Box::new(failure.into()))?;
         let summary = ResponseSummary::of(&response);
         match self.read(client, &response) {
-            Ok(tokens) => Ok(Refreshed { summary: summary.shown(&tokens.mask), response: tokens }),
+            Ok(response) => Ok(Refreshed { response, summary }),
             Err((no_tokens, kept)) => {
                 let mut verdict = judge(response, no_tokens, kept, self.request.mask());
                 verdict.summary = Some(summary);

@@ -77,7 +77,7 @@ impl Renewal<'_> {
         if commit.is_ok() {
             client.release_signals();
         }
-        journal.step(format_args!("{summary}"));
+        journal.step(format_args!("{}", summary.shown(&response.mask)));
         let commit = commit.map_err(NotRenewed::NotStored)?;
         journal.step(format_args!("committed"));
         commit.warnings.iter().for_each(|warning| console.warn(warning));
