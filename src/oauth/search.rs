@@ -25,7 +25,7 @@ const TOKENS: usize = 2;
 
 /// Other names of an access token, where nothing better has that name. The last one says so little that it counts only
 /// beside a refresh token.
-const GOOGLE_AUTH_NAME: [&str; 3] = ["oauthtoken", "authtoken", "token"];
+const OTHER_ACCESS_TOKEN_NAMES: [&str; 3] = ["oauthtoken", "authtoken", "token"];
 
 /// What a member is worth as a token; of several under one name the best counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -128,8 +128,8 @@ pub fn names_token(text: &str) -> bool {
     if text.contains("access_token") {
         return true;
     }
-    let letters_and_digits = letters_and_digits(text);
-    letters_and_digits.contains("accesstoken") || letters_and_digits.contains("refreshtoken")
+    let letters = letters_and_digits(text);
+    letters.contains("accesstoken") || letters.contains("refreshtoken")
 }
 
 /// The object that these members are meant to be: members of other spellings (`accessToken`, `refresh-token`) have the
@@ -156,10 +156,10 @@ fn understood(mut members: NamedValues, known: &Mask) -> Object {
     }
     let worth_of = |place: usize| best[place].map_or(Worth::None, |(worth, ..)| worth);
     if worth_of(ACCESS_TOKEN) == Worth::None {
-        let count = GOOGLE_AUTH_NAME.len() - usize::from(worth_of(REFRESH_TOKEN) == Worth::None);
+        let count = OTHER_ACCESS_TOKEN_NAMES.len() - usize::from(worth_of(REFRESH_TOKEN) == Worth::None);
         let is_one = |(name, value): &(String, String)| {
             let is_token = matches!(worth(value, known), Worth::Known | Worth::New);
-            is_token && GOOGLE_AUTH_NAME[..count].contains(&letters_and_digits(name).as_str())
+            is_token && OTHER_ACCESS_TOKEN_NAMES[..count].contains(&letters_and_digits(name).as_str())
         };
         if let Some(at) = members.iter().position(is_one) {
             best[ACCESS_TOKEN] = Some((Worth::New, false, at));
