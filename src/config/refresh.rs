@@ -67,7 +67,7 @@ fn token_file(option: Option<PathBuf>) -> Result<PathBuf, Failure> {
         (None, Some(path)) => (VARIABLE, path.into()),
         (None, None) => return Ok("docusign.json".into()),
     };
-    match is_path(&path) || !is_like_token(&path) {
+    match !is_like_token(&path) || is_path(&path) {
         true => Ok(path),
         false => Err(Failure::new(Exit::NoInput, source, "no such file, and the name looks like a token")
             .hint("the value is not shown; if it is the name of a file, write ./ before it")),
