@@ -32,10 +32,14 @@ keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
 rm -rf "$work"
 mkdir -p "$work"/{lists/partial,cache/archives/partial,packages,root,home}
+: >"$work/status"
 printf '%s [signed-by=%s] %s bookworm main\n' deb "$keyring" "$mirror" deb-src "$keyring" "$mirror" >"$work/sources.list"
+# With a status of its own, in which nothing is installed: apt-get would ask for the version of a package that this machine
+# has, and that may be an update which is not on these lists.
 apt() {
     apt-get -qq -o Acquire::Retries=5 -o APT::Sandbox::User=root -o Dir::Etc::SourceList="$work/sources.list" \
-        -o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists="$work/lists" -o Dir::Cache="$work/cache" "$@"
+        -o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists="$work/lists" -o Dir::State::Status="$work/status" \
+        -o Dir::Cache="$work/cache" "$@"
 }
 apt update || skip "the mirror's lists can't be read"
 cd "$work/packages"
