@@ -338,7 +338,7 @@ impl<'w> Program<'w> {
 }
 
 /// What the program can't do without where it is not a plain Unix program: wine finds its files
-/// by `HOME` and `PATH`, and `LC_ALL` says in what encoding it
+/// by `HOME` and `PATH`, a 32-bit one also by `LD_LIBRARY_PATH`, and `LC_ALL` says in what encoding it
 /// gets the rest; sockets on Windows need `SystemRoot`.
 fn inherited(runner: &str) -> Vec<(&'static str, OsString)> {
     let names: &[&str] = if cfg!(windows) {
@@ -346,7 +346,7 @@ fn inherited(runner: &str) -> Vec<(&'static str, OsString)> {
     } else if runner.is_empty() {
         &[]
     } else {
-        &["HOME", "PATH", "WINEPREFIX", "WINEDEBUG", "WINEDLLPATH", "LC_ALL"]
+        &["HOME", "PATH", "LD_LIBRARY_PATH", "WINEPREFIX", "WINEDEBUG", "WINEDLLPATH", "LC_ALL"]
     };
     let set = |name: &&'static str| Some((*name, env::var_os(name)?));
     names.iter().filter_map(set).collect()

@@ -525,9 +525,9 @@ fn the_scheduled_task_refreshes_and_logs() {
     assert_eq!(server.finish().requests.len(), 2);
 }
 
-/// The call by which one thread waits for another, as /proc/.../syscall begins.
+/// The calls by which one thread waits for another, as /proc/.../syscall begins: of a 64-bit wine, and of a 32-bit one.
 #[cfg(unix)]
-const FUTEX: &str = "202 ";
+const FUTEX: [&str; 3] = ["202 ", "240 ", "422 "];
 
 /// A run that gets Ctrl-C while the first of these responses is outstanding; then `meanwhile` is called.
 ///
@@ -558,7 +558,7 @@ fn interrupted(workspace: &Workspace, mut steps: Vec<Step>, meanwhile: impl FnOn
     // A thread that is not there yet waits for wine's server if for anything, in a read.
     let is_waiting = || {
         let call = |thread: &PathBuf| fs::read_to_string(thread.join("syscall")).expect("it is a child's");
-        others().first().is_some_and(|thread| call(thread).starts_with(FUTEX))
+        others().first().is_some_and(|thread| FUTEX.iter().any(|futex| call(thread).starts_with(futex)))
     };
     let started = Instant::now();
     while !is_waiting() && started.elapsed() < PATIENCE {
@@ -577,7 +577,10 @@ fn an_interruption_waits_until_the_response_is_safe() {
     let workspace = Workspace::after_login("interrupted");
     let (outcome, record) = interrupted(&workspace, vec![kit::rotation().step()], || ());
     assert!(is_refreshed(&outcome, TOKEN_FILE), "{}", outcome.report(&[]));
-    assert_eq!(outcome.stderr(), "", "it ended without a last word");
+    // A 32-bit wine may add a line, "wine client error", when two of its threads end the process at once.
+    let standard_error = outcome.stderr();
+    let word = standard_error.lines().find(|line| !line.starts_with("wine client error:"));
+    assert_eq!(word, None, "it ended without a last word");
     assert_eq!(record.requests.len(), 1);
 }
 
