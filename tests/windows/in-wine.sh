@@ -9,8 +9,8 @@
 #
 # 64 is a 64-bit wine, which runs 32-bit programs as well once Windows' libraries of that width lie beside its own.
 # 32 is a 32-bit wine and runs nothing else. Its loader and those libraries are in Debian's wine32:i386 and
-# libwine:i386, which need not be installed: unpacked into wine-i386, beside the prefixes, they will do. The C library that
-# the loader needs is in libc6-i386 and lib32gcc-s1.
+# libwine:i386, and FreeType in libfreetype6:i386 and what that needs; unpacked into wine-i386, beside the prefixes, they need
+# not be installed. The C library that the loader needs is in libc6-i386 and lib32gcc-s1.
 set -eu
 
 bits=${1:?64 or 32}
@@ -55,8 +55,6 @@ case $bits in
         server=$(dirname "$loader")/wineserver32
         triple=i686-w64-mingw32
         WINEDLLPATH=$libraries
-        # For the fonts that wine asks for as it starts.
-        export LD_LIBRARY_PATH="$unpacked/usr/lib/i386-linux-gnu:$unpacked/lib/i386-linux-gnu"
         ;;
 esac
 compiler=$triple-gcc
@@ -84,10 +82,13 @@ if [ "$(cat "$WINEPREFIX/ready" 2>/dev/null)" != "$made_of" ]; then
     mkdir -p "$WINEPREFIX/drive_c/windows/system32"
     cp "$zlib" "$WINEPREFIX/drive_c/windows/system32/"
     $steady "$loader" wineboot --init >/dev/null 2>&1
-    $steady "$loader" reg add 'HKCU\Software\Wine' /v Version /d win7 /f >/dev/null
+    $steady "$loader" reg add 'HKCU\Software\Wine' /v Version /d win7 /f >/dev/null 2>&1
     "$server" -w
     echo "$made_of" >"$WINEPREFIX/ready"
 fi
+# Without FreeType wine writes four lines to each program's standard error. The 32-bit one finds it here; but a prefix is
+# made without it, or wine starts desktops without end on a machine that has no display.
+[ "$bits" = 64 ] || export LD_LIBRARY_PATH="$unpacked/usr/lib/i386-linux-gnu:$unpacked/lib/i386-linux-gnu"
 $compiler -O2 -s -municode -Wall -Werror -o "$target/witness.exe" "$top/tests/windows/witness.c" -ladvapi32
 
 # A server that an interrupted run left behind, if any, ends here.
