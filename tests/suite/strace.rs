@@ -13,24 +13,33 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
 
+/// Calls that a program of 32 bits makes by another name than one of 64: its own, and the one that tests use.
+const NAMES_FOR_32_BITS: [(&str, &str); 3] = [("fcntl64", "fcntl"), ("ftruncate64", "ftruncate"), ("mmap2", "mmap")];
+
 /// What happens to which call.
 #[derive(Clone, Debug)]
 pub struct Injection(String);
 
 impl Injection {
+    fn of(name: &str, what: &str) -> Injection {
+        let also = NAMES_FOR_32_BITS.iter().find(|(_, usual)| *usual == name);
+        let names = also.map_or_else(|| name.to_owned(), |(own, _)| format!("{name},?{own}"));
+        Injection(format!("{names}:{what}"))
+    }
+
     /// SIGKILL on entering the `n`-th call of this name.
     pub fn kill(name: &str, n: usize) -> Injection {
-        Injection(format!("{name}:signal=KILL:when={n}"))
+        Injection::of(name, &format!("signal=KILL:when={n}"))
     }
 
     /// The `n`-th call of this name fails.
     pub fn fail(name: &str, n: usize, errno: &str) -> Injection {
-        Injection(format!("{name}:error={errno}:when={n}"))
+        Injection::of(name, &format!("error={errno}:when={n}"))
     }
 
     /// The `n`-th call of this name fails, and all after it.
     pub fn fail_from(name: &str, n: usize, errno: &str) -> Injection {
-        Injection(format!("{name}:error={errno}:when={n}+"))
+        Injection::of(name, &format!("error={errno}:when={n}+"))
     }
 }
 
@@ -77,6 +86,7 @@ pub fn sweep<Kind: Debug + Send>(kinds: Vec<Kind>, strike: impl Fn(&Kind, usize)
 /// One system call.
 #[derive(Clone, Debug)]
 pub struct Call {
+    /// As a program of 64 bits calls it.
     pub name: String,
     /// Arguments and result, as strace writes them.
     text: String,
@@ -145,7 +155,8 @@ impl Trace {
                 let call = call.trim_start();
                 let (name, _) = call.split_once('(')?;
                 let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-                is_name.then(|| Call { name: name.to_owned(), text: call[name.len()..].to_owned() })
+                let usual = NAMES_FOR_32_BITS.iter().find(|(own, _)| *own == name).map_or(name, |(_, usual)| usual);
+                is_name.then(|| Call { name: usual.to_owned(), text: call[name.len()..].to_owned() })
             })
             .collect();
         Trace { calls }
