@@ -133,7 +133,7 @@ for program in "$scratch"/*-linux/*/docusign-refresh; do
         DOCUSIGN_REFRESH_RUNNER=$(column "$system" 5) DOCUSIGN_REFRESH_BINARY=$program \
             "$cargo" test --locked --test suite -- cases:: image:: clocks::
     fi
-    # What strace counts and strikes can't be a program under qemu. The kernel of an x86_64 machine runs 32-bit programs, as a rule.
+    # strace can't strike at the calls of a program that qemu runs. An x86_64 kernel runs 32-bit programs itself, as a rule.
     if [ "$system" = i686-linux ] && [ "$this" = x86_64 ]; then
         if "$program" --version >/dev/null 2>&1; then
             echo "check-dist: the failures and kills at each call, on the program for $system"
