@@ -6,20 +6,21 @@ target=${1:?names the target}
 
 # Less inlining saves 32 KB and costs no measurable time, since the work is in ring's C and assembly.
 inlining=10
-others=
 case $target in
-    *-musl*)
-        # Panics abort and no one reads a backtrace: tables for unwinding would be 5 % of the file.
-        others='-C force-unwind-tables=no'
-        ;;
     *-windows-gnu)
         inlining=2
         others='-C link-arg=-Wl,--no-insert-timestamp'
         ;;
+    *)
+        # Panics abort and no one reads a backtrace: tables for unwinding would be 5 % of the file.
+        others='-C force-unwind-tables=no'
+        ;;
+esac
+case $target in
     *-linux-gnu)
         # Packed relocations save 100 KB where glibc can apply them to itself: from 2.36 on.
         if printf '%s\n' 'glibc 2.36' "$(getconf GNU_LIBC_VERSION)" | sort --check=quiet --version-sort; then
-            others='-C link-arg=-Wl,-z,pack-relative-relocs'
+            others="$others -C link-arg=-Wl,-z,pack-relative-relocs"
         fi
         ;;
 esac
