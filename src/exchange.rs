@@ -126,7 +126,10 @@ impl Exchange<'_> {
             Err(no_tokens) => no_tokens,
         };
         let kept = if response.is_framed { response.body.clone() } else { client.received() };
-        let is_settled = matches!(no_tokens, NoTokens::Rejected(_)) || !(200..300).contains(&response.status);
+        // A response of one of these statuses has no body (RFC 9110, sections 15.2 and 15.4.5), but a wrong one may.
+        let has_no_body = matches!(response.status, 100..200 | 304);
+        let may_go_on = (200..300).contains(&response.status) || has_no_body;
+        let is_settled = matches!(no_tokens, NoTokens::Rejected(_)) || !may_go_on;
         // The framing may have hidden a part of the body.
         let Some(whole) = client.read_on(&is_whole_object).filter(|_| !is_settled) else {
             return Err((no_tokens, kept));

@@ -153,8 +153,9 @@ fn unit(after: &str) -> Option<Unit> {
 }
 
 /// ortie, Salesforce and ASP.NET; Twurple; Docusign's Postman collection; MSAL; a JWT's claim.
-const ISSUED: [&str; 18] = [
+const ISSUED: [&str; 19] = [
     "issuedat",
+    "issuedutc",
     "issued",
     "issuedon",
     "issuetime",

@@ -52,7 +52,7 @@ use connector::{Attempt, Chain, Signals};
 use failure::{Fault, UsedProxy};
 pub use failure::{Reason, TransportFailure};
 use inflate::inflated;
-use loose::LooseResponse;
+use loose::{LooseResponse, has_object};
 pub use proxy::ProxyServer;
 use resolve::HostResolver;
 pub use tls::{Identity, IdentityFault, Roots};
@@ -294,14 +294,15 @@ fn run(agent: &ureq::Agent, request: &Request<'_>) -> Result<http::Response<ureq
     }
 }
 
-/// None if no byte that came belongs to a body. JSON without any head is a response of HTTP/0.9.
+/// None if no byte that came belongs to a body. JSON without a status line is a response as in HTTP/0.9: a CGI program may
+/// forget the line.
 fn read_loosely(attempt: &Attempt) -> Option<Response> {
     let bytes = attempt.received();
     let response = LooseResponse::read(&bytes);
     let mut body = response.body();
     body.truncate(MAX_BODY);
-    let is_json = body.trim_ascii_start().starts_with(b"{");
-    let status = response.status.or(is_json.then_some(200))?;
+    let has_json = body.trim_ascii_start().starts_with(b"{") || has_object(&body);
+    let status = response.status.or(has_json.then_some(200))?;
     if body.trim_ascii().is_empty() && (200..300).contains(&status) {
         return None;
     }

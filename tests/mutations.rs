@@ -196,7 +196,7 @@ fn mangled_responses_are_understood_or_quoted_harmlessly() {
         tokens > RESPONSES / 20 && refusals > RESPONSES / 20,
         "{tokens} tokens, {refusals} refusals of {RESPONSES}"
     );
-    assert!((3..=6).contains(&sentences.len()), "{sentences:#?}");
+    assert!((3..=7).contains(&sentences.len()), "{sentences:#?}");
 }
 
 #[test]

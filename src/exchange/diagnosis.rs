@@ -57,7 +57,7 @@ impl Unsuccessful {
         let (token_file, file) = (context.token_file.display(), file.display());
         Failure::new(Exit::IoErr, token_file.to_string(), what)
             .hint(format!(
-                "the refresh token is spent: look in {file} for the new one (refresh_token, or a name like it)"
+                "the refresh token is most likely spent: look in {file} for the new one (refresh_token, or a name like it)"
             ))
             .hint(format!(
                 "store it in {token_file} as refresh_token, then delete {file}; until then no run sends the stored one"

@@ -105,8 +105,8 @@ impl From<TransportFailure> for Verdict {
 }
 
 /// The verdict on a response without tokens. The order of the arms is the rule: new tokens go before everything that
-/// says there are none; 429 and 503, which say *when* to try again, and 425 go before the error response; that goes
-/// before any other status; and the outcome is unknown only if the response says nothing and cannot hold a token.
+/// says there are none; 429 and 503, which say *when* to try again, 420 and 425 go before the error response; that
+/// goes before any other status; and the outcome is unknown only if the response says nothing and cannot hold a token.
 /// `kept` is the response as it came.
 pub fn judge(response: Response, no_tokens: NoTokens, kept: Vec<u8>, mask: &Mask) -> Verdict {
     let Response { status, location, retry_after, challenge, end, .. } = response;
@@ -128,8 +128,8 @@ pub fn judge(response: Response, no_tokens: NoTokens, kept: Vec<u8>, mask: &Mask
             let to = mask.printable(&target_host(location.as_deref()));
             Verdict::new(Cause::Redirected { status, to }, Retry::Never)
         }
-        // 425: the server did not act on what may be a repetition (RFC 8470, section 5.2).
-        (425 | 429 | 503, said, _) => later(said.ok(), retry_after),
+        // 420: Twitter's 429. 425: the server did not act on what may be a repetition (RFC 8470, section 5.2).
+        (420 | 425 | 429 | 503, said, _) => later(said.ok(), retry_after),
         (_, Ok(error), _) if error.meaning == Meaning::TryLater => later(Some(error), retry_after),
         (_, Ok(error), _) if error.meaning == Meaning::TooOften => match retry_after {
             Some(_) => later(Some(error), retry_after),

@@ -28,6 +28,8 @@ struct ErrorTexts {
     numbers: Vec<String>,
     /// It says explicitly that this is an error.
     is_explicit: bool,
+    /// A value of it has room for a token.
+    may_hold_token: bool,
 }
 
 /// The names of members, without case and separators.
@@ -46,13 +48,16 @@ const CODES: [&str; 12] = [
     "suberror",
 ];
 
-const WORDS: [&str; 13] = [
+const WORDS: [&str; 16] = [
     "errordescription",
+    "errorhint",
     "errormessage",
     "errormsg",
     "errorsummary",
     "errmsg",
     "message",
+    "developermessage",
+    "usermessage",
     "msg",
     "detail",
     "details",
@@ -71,11 +76,12 @@ impl ErrorResponse {
         let meaning = Meaning::of(&said.codes, &[said.words.as_slice(), &said.numbers].concat());
         // Docusign says internal_server_error to a client that it does not accept; 401 says so (RFC 6749, section 5.2).
         let meaning = if status == 401 && meaning == Meaning::Failed { Meaning::Unknown } else { meaning };
-        if (200..300).contains(&status) && !said.is_explicit && meaning == Meaning::Unknown {
+        let is_said = said.is_explicit || meaning != Meaning::Unknown && !said.may_hold_token;
+        if (200..300).contains(&status) && !is_said {
             return None;
         }
         let code = said.codes.iter().map(|code| mask.printable(code)).find(|code| !code.is_empty());
-        let description = Some(mask.printable(&said.description(code.as_deref()))).filter(|text| !text.is_empty());
+        let description = Some(mask.description(&said.description(code.as_deref()))).filter(|text| !text.is_empty());
         let reference = REFERENCES.iter().find_map(|known| {
             let (name, value) = object.iter().find(|(name, _)| letters_and_digits(name) == *known)?;
             Some(format!("{} {}", mask.printable(&name), mask.printable(&unquote(value)?)))
@@ -97,7 +103,8 @@ impl ErrorResponse {
 impl ErrorTexts {
     fn by(object: &Object) -> Self {
         let object = &with_squeezed_names(object);
-        let is_explicit = ["ok", "success"].iter().any(|name| object.text(name) == Some("false"));
+        let is_false = |value: &str| ["false", "0"].contains(&value.trim_matches('"').to_ascii_lowercase().as_str());
+        let is_explicit = ["ok", "success"].iter().any(|name| object.text(name).is_some_and(is_false));
         let mut said = Self { is_explicit, ..Self::default() };
         said.take(object);
         for name in ["error", "errors", "fault", "detail", "data"] {
@@ -116,21 +123,36 @@ impl ErrorTexts {
                 }
             }
         }
-        said.is_explicit |= ["errorcode", "errcode", "errortype"]
+        said.is_explicit |= ["errorcode", "errcode", "errno", "errortype"]
             .iter()
             .any(|name| object.text(name).is_some_and(|value| !["0", "null", "\"\""].contains(&value)));
-        // An error without a code. In what has room for a token, a word is not enough.
+        // An error without a code, or with a number of the server's own. In what has room for a token, that is not enough.
+        said.may_hold_token =
+            object.iter().any(|(name, value)| !REFERENCES.contains(&name.as_ref()) && may_hold_token(value));
         let names_error = || object.iter().filter_map(|(_, value)| unquote(value)).any(|text| names_error(&text));
-        said.is_explicit |= !object.iter().any(|(_, value)| may_hold_token(value)) && names_error();
+        let is_coded = || {
+            let is_success = |code: &str| code.len() == 3 && code.starts_with('2');
+            let is_fault = |code: &str| {
+                !is_success(code) && !["", "0", "ok", "success"].contains(&code.to_ascii_lowercase().as_str())
+            };
+            object.text("code").is_some_and(|code| is_fault(code.trim_matches('"'))) && !said.words.is_empty()
+        };
+        said.is_explicit |= !said.may_hold_token && (names_error() || is_coded());
         said
     }
 
-    /// A part of `errors`: the field that it complains of belongs to its code (Strava).
+    /// A part of `errors`: the field that it complains of belongs to its code (Strava), and so does a member that has
+    /// the name of a field (ASP.NET, Laravel).
     fn take_part(&mut self, part: &Object) {
         self.take(part);
-        let field = ["field", "fieldname", "resource"].iter().find_map(|name| part.string(name));
-        if let (Some(field), Some(code)) = (field, part.string("code")) {
-            self.words.push(format!("{field}: {code}"));
+        let fields = ["field", "fieldname", "resource"].iter().filter_map(|name| part.string(name));
+        if let Some(code) = part.string("code") {
+            self.words.extend(fields.map(|field| format!("{field}: {code}")));
+        }
+        let is_field = |name: &str, value: &str| value.starts_with('[') && !WORDS.contains(&name);
+        for (name, value) in part.iter().filter(|(name, value)| is_field(name, value)) {
+            let texts = elements(value).into_iter().filter_map(unquote);
+            self.words.extend(texts.map(|text| format!("{name}: {text}")));
         }
     }
 
@@ -139,7 +161,7 @@ impl ErrorTexts {
             let Some(text) = object.string(name).filter(|text| !text.is_empty()) else { continue };
             // "invalid_grant: Token is expired"; the type of a problem may be a URL (RFC 9457, section 3.1.1).
             let word = text.split([':', ' ', '.']).next().unwrap_or_default();
-            let last = text.rsplit(['/', '#', ':']).next().unwrap_or_default();
+            let last = text.rsplit(['/', '#', ':', '.']).next().unwrap_or_default();
             let is_long = text.len() > word.len();
             self.codes.push(text.clone());
             if is_long {
@@ -147,7 +169,8 @@ impl ErrorTexts {
                 self.words.push(text);
             }
         }
-        self.words.extend(WORDS.iter().filter_map(|name| object.string(name)).filter(|text| !text.is_empty()));
+        let words = WORDS.iter().filter_map(|name| words_of(object.text(name)?));
+        self.words.extend(words.filter(|text| !text.is_empty()));
         if let Some(codes) = object.text("errorcodes") {
             // Microsoft Entra's numbers, as its descriptions name them.
             self.numbers.extend(elements(codes).iter().map(|number| format!("AADSTS{number}")));
@@ -161,6 +184,15 @@ impl ErrorTexts {
 
 fn with_squeezed_names(object: &Object) -> Object {
     Object::of(object.iter().map(|(name, value)| (letters_and_digits(&name), value.to_owned())).collect())
+}
+
+/// The words of a member: a string, the `value` of an object (OData), or the strings of an array (NestJS).
+fn words_of(value: &str) -> Option<String> {
+    match value.as_bytes().first()? {
+        b'{' => Object::parse_leniently(value).ok()?.string("value"),
+        b'[' => Some(elements(value).into_iter().filter_map(unquote).collect::<Vec<_>>().join("; ")),
+        _ => unquote(value),
+    }
 }
 
 fn names_error(text: &str) -> bool {

@@ -71,13 +71,24 @@ impl Mask {
 
     /// As [`Self::printable`], for a text that was not understood: anything as long as a token is masked, too.
     pub fn excerpt(&self, text: &str) -> String {
-        let mut excerpt = String::new();
+        self.printable_without(text, |word| word.len() >= MIN_TOKEN)
+    }
+
+    /// As [`Self::printable`], for the words of an error: what looks like a token is masked, too, but an id is not.
+    pub fn description(&self, text: &str) -> String {
+        let is_id = |word: &str| word.len() == 36 && word.bytes().filter(|&byte| byte == b'-').count() == 4;
+        self.printable_without(text, |word| word.len() >= MIN_TOKEN && has_digit(word) && !is_id(word))
+    }
+
+    fn printable_without(&self, text: &str, is_hidden: impl Fn(&str) -> bool) -> String {
+        let mut shown = String::new();
         for word in text.split_inclusive(|character: char| !is_of_token(character)) {
             let long = word.trim_end_matches(|character: char| !is_of_token(character));
-            excerpt += if long.len() < MIN_TOKEN { word } else { "[masked]" };
-            excerpt += if long.len() < MIN_TOKEN { "" } else { &word[long.len()..] };
+            let is_hidden = is_hidden(long);
+            shown += if is_hidden { "[masked]" } else { word };
+            shown += if is_hidden { &word[long.len()..] } else { "" };
         }
-        self.printable(&excerpt)
+        self.printable(&shown)
     }
 
     fn masked(&self, text: &str) -> String {
@@ -168,9 +179,12 @@ impl Runs {
 
 /// Whether a text has a word that could be a token.
 pub fn may_hold_token(text: &str) -> bool {
-    let has_digit = |word: &str| word.bytes().any(|byte| byte.is_ascii_digit());
     text.split(|character| !is_of_token(character))
         .any(|word| word.len() >= MIN_TOKEN || word.len() >= SPACED_RUN && has_digit(word))
+}
+
+fn has_digit(word: &str) -> bool {
+    word.bytes().any(|byte| byte.is_ascii_digit())
 }
 
 /// The characters of a bearer token (RFC 6750, section 2.1), without those that also separate words.

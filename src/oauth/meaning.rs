@@ -24,19 +24,15 @@ pub enum Meaning {
 use Meaning::{Configuration, Failed, Reauthorize, TooOften, TryLater};
 
 /// A code and a part of the description that together mean something else than the code alone.
-const EXCEPTIONS: [(&str, &str, Meaning); 13] = [
+const EXCEPTIONS: [(&str, &str, Meaning); 9] = [
     // Docusign reports faults of the client inside invalid_grant.
     ("invalidgrant", "unauthorized_client", Configuration),
     ("invalidgrant", "expired_client_token", Configuration),
     ("invalidgrant", "unsupported_grant_type", Configuration),
-    // Salesforce: one of two requests at once; too many of them; an address that the organization shuts out.
-    ("invalidgrant", "already being processed", TryLater),
-    ("invalidgrant", "rate exceeded", TooOften),
+    // Salesforce: an address that the organization shuts out.
     ("invalidgrant", "ip restricted", Configuration),
-    ("unknownerror", "retry your request", TryLater),
-    // Microsoft Entra: a client that repeats itself in a loop; a directory that is busy.
+    // Microsoft Entra: a client that repeats itself in a loop.
     ("invalidgrant", "aadsts50196", TooOften),
-    ("invalidgrant", "aadsts90033", TryLater),
     // Microsoft Entra: no such client, or a wrong secret.
     ("invalidgrant", "aadsts700016", Configuration),
     ("invalidgrant", "aadsts7000215", Configuration),
@@ -47,7 +43,7 @@ const EXCEPTIONS: [(&str, &str, Meaning); 13] = [
 ];
 
 /// Codes without case and separators.
-const CODES: [(&str, Meaning); 75] = [
+const CODES: [(&str, Meaning); 81] = [
     // RFC 6749, section 5.2
     ("invalidgrant", Reauthorize),
     ("invalidclient", Configuration),
@@ -71,6 +67,8 @@ const CODES: [(&str, Meaning); 75] = [
     ("loginrequired", Reauthorize),
     ("consentrequired", Reauthorize),
     ("accountselectionrequired", Reauthorize),
+    // Atlassian
+    ("authorizationexpired", Reauthorize),
     // Auth0
     ("mfarequired", Reauthorize),
     ("toomanyattempts", TooOften),
@@ -83,6 +81,9 @@ const CODES: [(&str, Meaning); 75] = [
     ("limitexceededexception", TooOften),
     ("slowdownexception", TooOften),
     ("internalserverexception", Failed),
+    // Firebase
+    ("usernotfound", Reauthorize),
+    ("userdisabled", Reauthorize),
     // GitHub
     ("badrefreshtoken", Reauthorize),
     ("incorrectclientcredentials", Configuration),
@@ -112,6 +113,8 @@ const CODES: [(&str, Meaning); 75] = [
     ("refreshtokenexpired", Reauthorize),
     ("refreshtokenreused", Reauthorize),
     ("refreshtokeninvalidated", Reauthorize),
+    // Ory Hydra
+    ("tokeninactive", Reauthorize),
     // PayPal
     ("invalidrefreshtoken", Reauthorize),
     ("authenticationfailure", Configuration),
@@ -121,6 +124,7 @@ const CODES: [(&str, Meaning); 75] = [
     ("invalidclientcredentials", Configuration),
     ("inactiveuser", Reauthorize),
     ("inactiveorg", Configuration),
+    ("invalidsessionid", Reauthorize),
     // Shopify
     ("invalidsubjecttoken", Reauthorize),
     // Slack
@@ -128,6 +132,7 @@ const CODES: [(&str, Meaning); 75] = [
     ("tokenrevoked", Reauthorize),
     ("accountinactive", Reauthorize),
     ("ratelimited", TooOften),
+    ("teamaddedtoorg", TryLater),
     ("serviceunavailable", TryLater),
     ("internalerror", Failed),
     ("requesttimeout", Failed),
@@ -146,48 +151,112 @@ const CODES: [(&str, Meaning); 75] = [
     ("throttled", TooOften),
 ];
 
-/// What descriptions say of an invalid refresh token.
-const INVALID_TOKEN_WORDS: [&str; 23] = [
+/// What descriptions say of an invalid token: words, or their stems.
+const INVALID_TOKEN_WORDS: [&str; 12] = [
     "invalid",
-    "expired",
-    "revoked",
-    "reused",
+    "illegal",
+    "expire",
+    "revoke",
     "alreadyused",
-    "alreadybeenused",
-    "alreadyredeemed",
     "notfound",
     "doesnotexist",
-    "doesntexist",
     "notexist",
     "notvalid",
-    "nolongervalid",
-    "notactive",
+    "nolonger",
     "inactive",
+    "blacklisted",
+];
+
+/// What they say, in addition, of what they call a refresh token.
+const INVALID_REFRESH_TOKEN_WORDS: [&str; 21] = [
+    "reused",
+    "beenused",
+    "alreadyredeemed",
+    "couldnotfind",
+    "nosuch",
+    "doesntexist",
+    "notactive",
     "unknown",
     "malformed",
     "consumed",
     "incorrect",
+    "wrongrefreshtoken",
     "notrecognized",
+    "notmatch",
     "wasnotissued",
-    "blacklisted",
+    "deleted",
+    "evicted",
+    "rejected",
+    "decrypt",
+    "authenticationerror",
     "denylisted",
 ];
 
 /// What descriptions say of a refresh token that was not sent.
-const MISSING_TOKEN_WORDS: [&str; 5] = ["missing", "required", "notprovided", "notpresent", "mustnotbeempty"];
+const MISSING_TOKEN_WORDS: [&str; 6] =
+    ["missing", "required", "notprovided", "notpresent", "mustnotbeempty", "notfoundinrequest"];
+
+/// What stands before or behind "token" if it is another one, or none at all.
+const OTHER_TOKENS: [&str; 12] = [
+    "accesstoken",
+    "apitoken",
+    "assertion",
+    "authorizationheader",
+    "bearertoken",
+    "client",
+    "csrf",
+    "idtoken",
+    "securitytoken",
+    "tokenendpoint",
+    "tokentype",
+    "unexpectedtoken",
+];
+
+/// What descriptions say if somebody must log in again, without a word of the token.
+const LOG_IN_AGAIN: [&str; 7] = [
+    "jwtexpired",
+    "loginagain",
+    "signinagain",
+    "sessionterminated",
+    "sessionhasexpired",
+    "grantexpired",
+    "granthasexpired",
+];
 
 /// What descriptions say to a client that sends too often or too early; the second is in Docusign's codes.
-const TOO_OFTEN: [&str; 9] = [
+const TOO_OFTEN: [&str; 16] = [
     "ratelimit",
     "apiinvocationlimit",
+    "rateexceeded",
+    "requestlimit",
+    "limitreach",
+    "exceedsthelimit",
     "toomany",
     "throttl",
     "tooearly",
     "tokennotexpired",
+    "stillvalid",
     "tryagainlater",
-    "quotaexceeded",
+    "quota",
+    "frequen",
+    "qpslimit",
     "slowdown",
 ];
+
+/// What descriptions say if another request is under way, or the server cannot act now. The last one is Microsoft Entra's,
+/// for a directory that is busy.
+const TRY_LATER: [&str; 7] = [
+    "alreadybeingprocessed",
+    "alreadyinprogress",
+    "concurrent",
+    "retryyourrequest",
+    "temporarilyunavailable",
+    "transient",
+    "aadsts90033",
+];
+
+/// What descriptions say if the server failed.
+const FAILED: [&str; 2] = ["systemerror", "internalservererror"];
 
 impl Meaning {
     /// The meaning of all codes and descriptions of an error response.
@@ -205,29 +274,37 @@ impl Meaning {
         if let Some((.., meaning)) = EXCEPTIONS.iter().find(is_exception) {
             return *meaning;
         }
-        let in_table = |code: &String| CODES.iter().find(|(known, _)| known == code).map(|(_, meaning)| *meaning);
+        let in_table = |code: &String| CODES.iter().find(|(known, _)| known == code);
         // "Token expired": a description may be a code, too.
         let all: Vec<String> = codes.into_iter().chain(words.iter().map(|words| letters_and_digits(words))).collect();
-        if let Some(meaning) = all.iter().find_map(in_table) {
-            return meaning;
+        let said = all.iter().map(|text| Self::of_words(text)).find(|meaning| *meaning != Self::Unknown);
+        match (all.iter().find_map(in_table), said) {
+            // A general code says less than a description of what is wrong, and for how long.
+            (Some(("invalidgrant" | "invalidtoken", _)), Some(said @ (TooOften | TryLater | Configuration))) => said,
+            (Some(("unauthorizedclient" | "servererror", _)), Some(Reauthorize)) => Reauthorize,
+            (Some((_, meaning)), _) => *meaning,
+            (None, said) => said.unwrap_or(Self::Unknown),
         }
-        all.iter().map(|text| Self::of_words(text)).find(|meaning| *meaning != Self::Unknown).unwrap_or(Self::Unknown)
     }
 
     /// Of one text without case and separators.
     fn of_words(text: &str) -> Self {
-        if TOO_OFTEN.iter().any(|word| text.contains(word)) {
-            return TooOften;
-        }
-        let names_refresh_token =
-            text.contains("refreshtoken") && !MISSING_TOKEN_WORDS.iter().any(|word| text.contains(word));
-        if names_refresh_token && INVALID_TOKEN_WORDS.iter().any(|word| text.contains(word)) {
-            return Reauthorize;
-        }
-        let names_client = ["clientsecret", "clientid", "clientcredentials"].iter().any(|name| text.contains(name));
-        match names_client {
-            true => Configuration,
-            false => Self::Unknown,
+        // The name of the grant is not the token, and a lifetime has not expired.
+        let names = ["granttyperefreshtoken", "refreshtokengrant", "expiresin"];
+        let text = names.iter().fold(text.to_owned(), |text, name| text.replace(name, ""));
+        let has_any = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        let names_refresh_token = text.contains("refreshtoken");
+        let names_token = names_refresh_token || text.contains("token") && !has_any(&OTHER_TOKENS);
+        let is_invalid = names_token && has_any(&INVALID_TOKEN_WORDS)
+            || names_refresh_token && (has_any(&INVALID_REFRESH_TOKEN_WORDS));
+        match () {
+            () if has_any(&TOO_OFTEN) => TooOften,
+            () if has_any(&TRY_LATER) => TryLater,
+            () if is_invalid && !has_any(&MISSING_TOKEN_WORDS) => Reauthorize,
+            () if has_any(&["clientsecret", "clientid", "clientcredentials", "clientassertion"]) => Configuration,
+            () if has_any(&LOG_IN_AGAIN) => Reauthorize,
+            () if has_any(&FAILED) => Failed,
+            () => Self::Unknown,
         }
     }
 }
@@ -282,6 +359,43 @@ mod tests {
             ("invalid_request", "Value passed for the token was invalid.", Reauthorize),
             ("HOURLY_APIINVOCATION_LIMIT_EXCEEDED", "", TooOften),
             ("BURST_APIINVOCATION_LIMIT_EXCEEDED", "", TooOften),
+            // Atlassian, Schwab, Laravel Passport, Huawei, Ring, Django REST framework, LinkedIn, Salesforce
+            ("unauthorized_client", "refresh_token is invalid", Reauthorize),
+            (
+                "unsupported_token_type",
+                "Exception while authenticating refresh token: refresh_token_authentication_error",
+                Reauthorize,
+            ),
+            ("invalid_request", "Cannot decrypt the refresh token", Reauthorize),
+            ("invalid_request", "the refresh_token has been revoke", Reauthorize),
+            ("access_denied", "token is invalid or does not exists", Reauthorize),
+            ("token_not_valid", "Token is invalid or expired", Reauthorize),
+            ("", "Token is blacklisted", Reauthorize),
+            ("", "The token used in the request has been revoked by the user", Reauthorize),
+            ("INVALID_SESSION_ID", "Session expired or invalid", Reauthorize),
+            ("server_error", "The refresh token is invalid", Reauthorize),
+            ("", "Session terminated, sign in again", Reauthorize),
+            ("", "Something went wrong with the refresh token", Unknown),
+            // Other tokens, and none
+            ("", "The access token is invalid", Unknown),
+            ("", "Unexpected token < in JSON is not valid", Unknown),
+            ("", "Token endpoint not found", Unknown),
+            ("invalid_request", "Invalid grant_type: refresh_token", Unknown),
+            ("invalid_request", "refresh_token not found in request", Unknown),
+            ("invalid_token", "The client assertion has expired", Configuration),
+            ("invalid_grant", "The specified client_secret does not match", Configuration),
+            // hh.ru, Salesforce, WeChat, Feishu, Azure API Management, Facebook
+            ("invalid_grant", "token not expired", TooOften),
+            ("invalid_grant", "rate exceeded", TooOften),
+            ("invalid_grant", "Too many requests. Please try again later.", TooOften),
+            ("invalid_grant", "Token refresh already in progress", TryLater),
+            ("invalid_grant", "Service temporarily unavailable", TryLater),
+            ("", "reach max api daily quota limit", TooOften),
+            ("", "request trigger frequency limit", TooOften),
+            ("", "Out of call volume quota.", TooOften),
+            ("", "Application request limit reached", TooOften),
+            ("unknown_error", "Please retry your request later", TryLater),
+            ("", "system error", Failed),
         ] {
             assert_eq!(Meaning::of(&[code.to_owned()], &[words.to_owned()]), meaning, "{code} {words}");
         }

@@ -5,7 +5,7 @@
 //! a PHP program sends that fails after its output. Any other response is judged by whether it may hold some.
 
 use super::error_response::ErrorResponse;
-use super::mask::Mask;
+use super::mask::{Mask, may_hold_token};
 use super::search::{self, FormEnd, Found};
 use crate::json::Object;
 use crate::member_names::{Meaning, Subject, meaning};
@@ -81,6 +81,14 @@ impl TokenResponse {
                     false => Err(NoTokens::Contradictory { what: "new tokens, though it is an error response" }),
                 }
             }
+            None if !(200..300).contains(&status)
+                && search::names_both_tokens(text)
+                && !text.starts_with('<')
+                && search::may_hold_refresh_token(text, mask)
+                && !names_error() =>
+            {
+                Err(NoTokens::Contradictory { what: "new tokens, though it is an error response" })
+            }
             // Its own text may not be shown.
             Some(found) if has_news(&found) => Err(unreadable(text, body, mask)),
             _ => Err(read_error(status, text, form_end, mask).unwrap_or_else(|| unreadable(text, body, mask))),
@@ -138,7 +146,7 @@ fn readable(bytes: &[u8]) -> String {
 
 fn read_error(status: u16, text: &str, form_end: FormEnd, mask: &Mask) -> Option<NoTokens> {
     let object = search::first_object(text, form_end);
-    let is_text = object.is_none() && !text.starts_with(['<', '{', '[']) && status >= 400;
+    let is_text = object.is_none() && !text.starts_with(['{', '[']) && !is_page(text) && status >= 400;
     match object {
         Some(object) => ErrorResponse::read(status, &object, mask),
         None => is_text.then(|| ErrorResponse::read_text(text, mask)).flatten(),
@@ -147,24 +155,38 @@ fn read_error(status: u16, text: &str, form_end: FormEnd, mask: &Mask) -> Option
 }
 
 fn unreadable(text: &str, body: Body<'_>, mask: &Mask) -> NoTokens {
-    let is_page = text.starts_with('<');
+    let is_page = is_page(text);
+    let is_xml = text.starts_with('<') && !is_page;
     let what = match () {
         // gzip's mark, or what is left of it in text.
         () if text.starts_with("\u{1f}\u{fffd}") => "a compressed body",
         () if is_page => "an HTML page",
+        () if is_xml => "XML",
         () if search::find_tokens(text, FormEnd::Known, mask).is_some() => "a body that contains tokens",
-        () if search::objects(text).next().is_some_and(|object| object.is_ok()) => "JSON without recognizable tokens",
+        () if text == "{}" || search::objects(text).next().is_some_and(|object| object.is_ok()) => {
+            "JSON without recognizable tokens"
+        }
         () => "a body that is not a JSON object",
     };
-    // The beginning of an object, or of a form, has no whole refresh token, which would have been found: there is
-    // nothing to save.
-    let is_object_cut =
-        !matches!(body, Body::Whole(_)) && search::objects(text).next().is_some_and(|object| object.is_err());
+    // The beginning of an object, or of a form, without a whole refresh token: there is nothing to save.
+    let is_object_cut = !matches!(body, Body::Whole(_))
+        && search::objects(text).next().is_some_and(|object| object.is_err())
+        && !search::may_hold_refresh_token(text, mask);
     let is_form_cut = matches!(body, Body::CutOff(_)) && search::read_form(text, FormEnd::Known).is_some();
-    if holds_nothing(text) || is_object_cut || is_form_cut || is_page && !search::names_token(text) {
+    let is_without_token = (is_page || is_xml && !may_hold_token(text)) && !search::names_token(text);
+    if holds_nothing(text) || is_object_cut || is_form_cut || is_without_token {
         return NoTokens::Nothing { what };
     }
     NoTokens::NotUnderstood { what, said: (!is_page && !search::names_token(text)).then(|| mask.excerpt(text)) }
+}
+
+/// Whether a text is HTML, by its first element, and not other XML.
+fn is_page(text: &str) -> bool {
+    const FIRST: [&str; 14] =
+        ["!doctype", "html", "head", "body", "title", "meta", "link", "script", "style", "h1", "p", "b", "br", "div"];
+    let Some(rest) = text.strip_prefix('<') else { return false };
+    let name = rest.split(|letter: char| letter.is_whitespace() || "/>".contains(letter)).next().unwrap_or_default();
+    rest.starts_with("!--") || FIRST.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// Whether a text is empty of values: nothing is in it but the names of members, null, true, false and marks.
@@ -207,10 +229,17 @@ mod tests {
             (whole("nullx"), true),
             (whole("<html>log in</html>"), false),
             (whole("<html>accessToken</html>"), true),
+            (whole("<?xml version=\"1.0\"?><r><renew>Canary7-new-refresh</renew></r>"), true),
+            (whole("<?xml version=\"1.0\"?><r>busy</r>"), false),
             (whole("{\"result\":\"ok\"}"), true),
             (whole("{\"access_token\":\"A"), true),
             (cut("{\"access_token\":\"A"), false),
             (unmarked("{\"access_token\":\"A"), false),
+            (cut("{\"access_token\":\"Canary7-new-access\",\"expires_in\":36"), false),
+            (cut("{\"access_token\":\"A\",\"expires_in\":,\"refresh_token\":\"R\"}"), true),
+            (cut("{\"access_token\":\"A\",\"scope\":\"a \"b\" c\",\"refresh_token\":\"R\"}"), true),
+            (cut("{\"access_token\":\"A\",\"refresh_token\":{\"value\":\"Canary7-new-refresh\"},\"exp"), true),
+            (cut("{\"access\":\"Canary7-new-access\",\"refresh\":\"Canary7-new-refresh\",\"user\":"), true),
             (cut("access_token=A&refresh_token=R"), false),
             (unmarked("access_token=A&refresh_token=R"), true),
             (whole("OK eyJ"), true),

@@ -3,13 +3,14 @@
 //! A token response is one JSON object with `access_token` and `refresh_token` (RFC 6749, section 5.1). In practice
 //! it follows a PHP warning, is inside `body`, `data` or an array, is text in a JSON string, is in camelCase, is a
 //! form, or is cut off after the tokens. So every place where an object may begin is tried:
-//! `{` and then a quote; the outermost object that has both tokens counts.
+//! `{` and then a quote; the outermost object that has both tokens, both new, counts. An object with the tokens that the
+//! program had before, as in a copy of the request, gives way to one with a new token.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use super::mask::Mask;
+use super::mask::{Mask, may_hold_token};
 use super::meaning::{is_same_apart_from_marks, letters_and_digits};
 use crate::json::{NamedValues, Object, quote, read_leniently, unquote};
 
@@ -69,10 +70,15 @@ pub fn find_tokens(text: &str, form_end: FormEnd, known: &Mask) -> Option<Found>
 fn find_in_form(text: &str, form_end: FormEnd, known: &Mask) -> Option<Found> {
     let members = understood(form_fields(text, form_end)?, known);
     let is_cut = form_end == FormEnd::Lost;
-    let (has_access, has_refresh) = tokens_in(&members, known);
+    let (access, refresh) = tokens_in(&members, known);
     // The refresh token may be what was cut off.
-    let has_both = has_refresh && has_access;
-    (has_refresh || !is_cut && has_access).then_some(Found { members, is_cut, has_both, is_scattered: false })
+    let has_both = refresh.is_some() && access.is_some();
+    (refresh.is_some() || !is_cut && access.is_some()).then_some(Found {
+        members,
+        is_cut,
+        has_both,
+        is_scattered: false,
+    })
 }
 
 fn find_in_objects(text: &str, known: &Mask) -> Option<Found> {
@@ -80,30 +86,55 @@ fn find_in_objects(text: &str, known: &Mask) -> Option<Found> {
     if !names_token(text) && !text.contains("\\u00") && !letters_and_digits(text).contains("authtoken") {
         return None;
     }
-    let (mut with_access, mut with_refresh) = (None, None);
+    // The first object of each kind: with a new access token, with a new refresh token, with no new one.
+    let (mut with_access, mut with_refresh, mut without_news) = (None, None, None);
     for members in starts(text).map(read_leniently) {
         let is_cut = members.is_err();
-        let object = understood(members.unwrap_or_else(|beginning| beginning), known);
-        match tokens_in(&object, known) {
-            (true, true) => return Some(Found { members: object, is_cut, has_both: true, is_scattered: false }),
-            // In a response that was cut off, an access token alone is not enough: a replay may bring both tokens.
-            (true, false) if !is_cut && !has_odd_refresh_token(&object, known) => {
-                with_access = with_access.or(Some(object))
-            }
-            (false, true) => with_refresh = with_refresh.or(Some((object, is_cut))),
-            _ => {}
-        }
+        let members = understood(members.unwrap_or_else(|beginning| beginning), known);
+        let (access, refresh) = tokens_in(&members, known);
+        // In a response that was cut off, an access token alone is not enough: a replay may bring both tokens.
+        let may_lack_refresh = refresh.is_none() && (is_cut || has_odd_refresh_token(&members, known));
+        let has_both = access.is_some() && refresh.is_some();
+        let found = Found { members, is_cut, has_both, is_scattered: false };
+        let kind = match (access, refresh) {
+            (Some(Worth::New), Some(Worth::New)) => return Some(found),
+            (Some(Worth::New), _) if !may_lack_refresh => &mut with_access,
+            (_, Some(Worth::New)) => &mut with_refresh,
+            (Some(_), _) if !may_lack_refresh => &mut without_news,
+            _ => continue,
+        };
+        kind.get_or_insert(found);
     }
+    // An access token that is known may still be the one beside a new refresh token.
+    let with_access =
+        with_access.or_else(|| without_news.take_if(|_| with_refresh.as_ref().is_some_and(|it| !it.has_both)));
     match (with_access, with_refresh) {
-        (Some(members), Some((other, is_cut))) => {
-            let token = other.text("refresh_token").unwrap_or_default().to_owned();
-            let members = members.with([("refresh_token".into(), token)].into_iter());
-            Some(Found { members, is_cut, has_both: true, is_scattered: true })
+        (Some(access), Some(refresh)) => {
+            let token = refresh.members.text("refresh_token").unwrap_or_default().to_owned();
+            let members = access.members.with([("refresh_token".into(), token)].into_iter());
+            Some(Found { members, is_cut: access.is_cut || refresh.is_cut, has_both: true, is_scattered: true })
         }
-        (Some(members), None) => Some(Found { members, is_cut: false, has_both: false, is_scattered: false }),
-        (None, Some((members, is_cut))) => Some(Found { members, is_cut, has_both: false, is_scattered: false }),
-        (None, None) => None,
+        (with_access, with_refresh) => with_access.or(with_refresh).or(without_news),
     }
+}
+
+/// Whether a text that is no JSON has a whole string that may be a new refresh token: one of that name, or any that
+/// looks like a token and is not the value of another known member.
+pub fn may_hold_refresh_token(text: &str, known: &Mask) -> bool {
+    let is_of_token = |character: char| character.is_ascii_alphanumeric() || "-._~+/=\\".contains(character);
+    // In a string within a string, the quotes are escaped.
+    let parts: Vec<&str> = text.split(['"', '\'']).map(|part| part.strip_suffix('\\').unwrap_or(part)).collect();
+    parts.windows(4).any(|part| {
+        let [name, between, string, behind] = part else { return false };
+        let is_token = !string.is_empty() && string.chars().all(is_of_token) && !behind.trim_start().starts_with(':');
+        let is_value = between.trim_start().starts_with(':') && between.trim_end().ends_with([':', '{', '[']);
+        let is_named = |member: &&str| is_value && is_same_apart_from_marks(member, name);
+        let is_other = || is_value && (MEMBERS.iter().any(is_named) || name.to_ascii_lowercase().ends_with("id"));
+        let looks_like_one = || may_hold_token(string) && string.bytes().any(|byte| byte.is_ascii_digit());
+        is_token
+            && worth(&format!("\"{string}\""), known) == Worth::New
+            && (is_named(&MEMBERS[REFRESH_TOKEN]) || looks_like_one() && !is_other())
+    })
 }
 
 /// The object, or the form, that a text is.
@@ -130,6 +161,12 @@ pub fn names_token(text: &str) -> bool {
     }
     let letters = letters_and_digits(text);
     letters.contains("accesstoken") || letters.contains("refreshtoken")
+}
+
+/// Whether a text names both tokens, in any spelling.
+pub fn names_both_tokens(text: &str) -> bool {
+    let letters = letters_and_digits(text);
+    letters.contains("accesstoken") && letters.contains("refreshtoken")
 }
 
 /// The object that these members are meant to be: members of other spellings (`accessToken`, `refresh-token`) have the
@@ -190,16 +227,22 @@ fn worth(value: &str, known: &Mask) -> Worth {
 /// Whether a text stands where a token should, and is none: nothing, a word for nothing, or a mask.
 pub fn is_placeholder(token: &str) -> bool {
     let token = token.trim();
+    let token = token.trim_matches(|mark| "()[]<>".contains(mark));
     token.bytes().all(|byte| byte == b'*')
-        || ["null", "undefined", "none"].iter().any(|word| token.eq_ignore_ascii_case(word))
+        || ["null", "undefined", "none", "nil", "n/a", "false", "redacted", "hidden", "unchanged"]
+            .iter()
+            .any(|word| token.eq_ignore_ascii_case(word))
 }
 
-/// Whether an object has an access token, and a refresh token. The one that was sent does not count without an access
-/// token: the server only repeats the request.
-fn tokens_in(object: &Object, known: &Mask) -> (bool, bool) {
-    let token = |name| object.string(name).filter(|token| !is_placeholder(token));
-    let has_access = token("access_token").is_some();
-    (has_access, token("refresh_token").is_some_and(|token| has_access || !known.holds(&token)))
+/// What the access token and the refresh token of an object are worth, if there are such strings. The refresh token that
+/// was sent does not count without an access token: the server only repeats the request.
+fn tokens_in(object: &Object, known: &Mask) -> (Option<Worth>, Option<Worth>) {
+    let token = |name| {
+        let worth = worth(object.text(name)?, known);
+        matches!(worth, Worth::Known | Worth::New).then_some(worth)
+    };
+    let access = token("access_token");
+    (access, token("refresh_token").filter(|worth| access.is_some() || *worth == Worth::New))
 }
 
 /// Whether there is a refresh token that cannot be read: storing only the access token would lose it.
@@ -240,6 +283,7 @@ fn form_fields(text: &str, end: FormEnd) -> Option<NamedValues> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Secret;
 
     #[test]
     fn finds_tokens_wherever_they_stand() {
@@ -268,6 +312,34 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn a_new_token_counts_before_a_known_one() {
+        let mut known = Mask::default();
+        known.add(Secret::new("A0"));
+        known.add(Secret::new("R0"));
+        let (old, new) =
+            (r#"{"access_token":"A0","refresh_token":"R0"}"#, r#"{"access_token":"A","refresh_token":"R"}"#);
+        for text in [
+            format!(r#"{{"user":{old},"token":{new}}}"#),
+            format!("[{old},{new}]"),
+            format!("{old}\n{new}"),
+            format!(r#"{{"access_token":"A","refresh_token":"R","user":{old}}}"#),
+            r#"[{"access_token":"A","refresh_token":"R0"},{"access_token":"A","refresh_token":"R"}]"#.to_owned(),
+            r#"{"access_token":"A","refresh_token":"R0","data":{"refresh_token":"R"}}"#.to_owned(),
+            format!(r#"{{"access_token":"A","user":{old},"more":{{"refresh_token":"R"}}}}"#),
+        ] {
+            let found = find_tokens(&text, FormEnd::Known, &known).unwrap_or_else(|| panic!("{text}"));
+            let token = |name| found.members.string(name);
+            assert_eq!(
+                (token("access_token").as_deref(), token("refresh_token").as_deref()),
+                (Some("A"), Some("R")),
+                "{text}"
+            );
+        }
+        let found = find_tokens(&format!(r#"{{"access_token":"A","user":{old}}}"#), FormEnd::Known, &known).unwrap();
+        assert_eq!(found.members.string("access_token").as_deref(), Some("A"));
     }
 
     #[test]

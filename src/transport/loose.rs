@@ -44,7 +44,7 @@ impl<'a> LooseResponse<'a> {
         loop {
             let Some((line, behind)) = next_line(rest) else {
                 // A head that was cut off, unless an object stands there.
-                rest = if rest.windows(2).any(|pair| pair == b"{\"") { rest } else { b"" };
+                rest = if has_object(rest) { rest } else { b"" };
                 break;
             };
             // A body that begins without the empty line before it.
@@ -94,6 +94,11 @@ impl<'a> LooseResponse<'a> {
     }
 }
 
+/// Whether a JSON object begins somewhere in the bytes.
+pub fn has_object(bytes: &[u8]) -> bool {
+    bytes.windows(2).any(|pair| pair == b"{\"")
+}
+
 /// The next line without its end, and what stands behind it.
 fn next_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = bytes.iter().position(|&byte| byte == b'\n')?;
@@ -106,8 +111,9 @@ fn read_status(line: &[u8]) -> Option<u16> {
     let text = String::from_utf8_lossy(line);
     let mut words = text.split_whitespace();
     let first = words.next()?.to_ascii_lowercase();
-    let is_status_line = first.starts_with("http/") || first == "icy" || first == "status:";
-    let status = words.next().filter(|_| is_status_line)?.parse().ok()?;
+    let is_status_line = first.starts_with("http/") || ["http", "icy", "status:"].contains(&first.as_str());
+    // "200OK"
+    let status = words.next().filter(|_| is_status_line)?.get(..3)?.parse().ok()?;
     (100..1000).contains(&status).then_some(status)
 }
 
@@ -153,6 +159,8 @@ mod tests {
             ("HTTP/1.1 103 Early\r\npreload\r\n\r\nHTTP/1.1 200 OK\r\n\r\n{}", Some(200), "{}"),
             ("<b>Warning</b>\n\nHTTP/1.1 200 OK\r\n\r\n{}", Some(200), "{}"),
             ("Status: 200 OK\r\n\r\n{}", Some(200), "{}"),
+            ("HTTP/1.1 200OK\r\n\r\n{}", Some(200), "{}"),
+            ("HTTP 200 OK\r\n\r\n{}", Some(200), "{}"),
             ("HTTP/1.1 200 OK\r\nContent-", Some(200), ""),
             ("HTTP/1.1 200 OK\r\nContent-Type: x\r\n[{\"a\":1}]", Some(200), "[{\"a\":1}]"),
             ("HTTP/1.1 099 OK\r\n\r\n{}", None, "HTTP/1.1 099 OK\r\n\r\n{}"),
