@@ -87,7 +87,7 @@ impl Exchange<'_> {
             let Some(wait) = wait else {
                 let last = if verdict.summary.is_none() && verdict.cause.is_not_sent() { last_response } else { None };
                 let verdict = last.unwrap_or(verdict);
-                return Err(Box::new(verdict.end(schedule.is_outcome_unknown(), number, self.request.mask())));
+                return Err(Box::new(verdict.end(&schedule, self.request.mask())));
             };
             if verdict.summary.is_some() {
                 last_response = Some(verdict);

@@ -33,9 +33,3 @@ impl Journal {
         }
     }
 }
-
-impl fmt::Debug for Journal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Journal")
-    }
-}

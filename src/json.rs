@@ -8,6 +8,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::io::{self, Read};
 use std::ops::Range;
@@ -68,7 +69,7 @@ impl JsonText {
     }
 }
 
-/// The index of each name in a list of members or changes: a lookup is fast even among 100,000.
+/// The index of each name in a list of members: a lookup is fast even among 100,000.
 type Places<'name> = HashMap<Cow<'name, str>, usize>;
 
 /// How a document is laid out, so that it can be written in its own style.
@@ -121,25 +122,19 @@ impl Object {
     /// This object with these members, each in its place, or at the end where there is none of its
     /// name. A value is JSON; of two for one name the last counts.
     pub fn with<'name>(&'name self, changes: impl Iterator<Item = (Cow<'name, str>, String)>) -> Self {
-        let mut places = Places::new();
-        let mut last = Vec::new();
-        for (name, value) in changes {
-            let place = *places.entry(name.clone()).or_insert(last.len());
-            if place == last.len() {
-                last.push((name, Some(value)));
-            } else {
-                last[place].1 = Some(value);
-            }
-        }
         let mut members = self.members.clone();
-        for (member, own) in members.iter_mut().zip(&self.members) {
-            if let Some(value) = places.get(&self.name(own)).and_then(|&place| last[place].1.take()) {
-                member.value = JsonText::New(value.into());
+        let mut places: Places = self.members.iter().map(|own| self.name(own)).zip(0..).collect();
+        for (name, value) in changes {
+            let value = JsonText::New(value.into());
+            match places.entry(name) {
+                Entry::Occupied(place) => members[*place.get()].value = value,
+                Entry::Vacant(place) => {
+                    let name = JsonText::New(quote(place.key()).into());
+                    place.insert(members.len());
+                    members.push(Member::new(name, value, &self.text));
+                }
             }
         }
-        members.extend(last.into_iter().filter_map(|(name, value)| {
-            Some(Member::new(JsonText::New(quote(&name).into()), JsonText::New(value?.into()), &self.text))
-        }));
         Self { text: self.text.clone(), members, is_unchanged: false }
     }
 

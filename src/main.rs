@@ -83,6 +83,7 @@ fn run() -> Result<(), Failure> {
 }
 
 fn login(arguments: Arguments) -> Result<(), Failure> {
+    os::random::require()?;
     let verbosity = arguments.verbosity.unwrap_or_default();
     let (settings, network) = config::login_settings(arguments)?;
     let console = Console::new(verbosity, &settings.common.token_file);

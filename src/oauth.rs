@@ -5,7 +5,7 @@
 //! * `request`: grant, client and parameters as one request; another grant is a constructor there
 //! * `authorization`: the address that a human opens; `redirect`: the line that the human pastes
 //! * `mask`: keeps a request's secrets out of messages
-//! * `response`: the tokens, found in whatever the server sends around them
+//! * `response`: the tokens, or why there are none; `search`: finds them in whatever the server sends around them
 //! * `error_response`: the error, wherever servers put it; `meaning`: who must act on it
 
 mod authorization;

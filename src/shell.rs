@@ -6,8 +6,12 @@
 
 /// The words as one line.
 pub fn command_line(words: &[String]) -> String {
-    let quote = if cfg!(windows) { quoted_for_windows } else { quoted };
-    words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")
+    words.iter().map(|word| quoted_word(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// One word, such as a file's name, for a command that is written out.
+pub fn quoted_word(word: &str) -> String {
+    if cfg!(windows) { quoted_for_windows(word) } else { quoted(word) }
 }
 
 fn quoted(word: &str) -> String {

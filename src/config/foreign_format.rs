@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use crate::shell::quoted_word;
 use crate::sibling::sibling;
 
 /// What a file is instead, and how it becomes PEM.
@@ -104,10 +105,7 @@ fn value_of(tag: u8, bytes: &[u8]) -> Option<&[u8]> {
 impl ForeignFormat {
     /// The command that makes PEM of it, ready to be run. It writes to a name that only this file would lead to.
     pub fn command(&self, path: &Path) -> String {
-        let name = |path: &Path| match path.display().to_string() {
-            name if name.contains([' ', '\'', '(', '&']) => format!("\"{name}\""),
-            name => name,
-        };
+        let name = |path: &Path| quoted_word(&path.to_string_lossy());
         let words = self.command.split(' ').map(|word| match word {
             "IN" => name(path),
             "OUT" => name(&sibling(path, ".pem")),
@@ -159,10 +157,12 @@ mod tests {
     fn the_command_names_the_files() {
         for (path, command) in [
             ("ca.der", "openssl x509 -inform DER -in ca.der -out ca.der.pem"),
-            ("a b/ca", "openssl x509 -inform DER -in \"a b/ca\" -out \"a b/ca.pem\""),
             ("ca.pem", "openssl x509 -inform DER -in ca.pem -out ca.pem.pem"),
         ] {
             assert_eq!(CERTIFICATE.command(Path::new(path)), command);
         }
+        let (input, output) = (quoted_word("a $b/ca"), quoted_word("a $b/ca.pem"));
+        let command = format!("openssl x509 -inform DER -in {input} -out {output}");
+        assert_eq!(CERTIFICATE.command(Path::new("a $b/ca")), command);
     }
 }

@@ -46,6 +46,10 @@ impl Schedule {
         self.attempts
     }
 
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
     pub fn is_outcome_unknown(&self) -> bool {
         self.first_unknown.is_some()
     }

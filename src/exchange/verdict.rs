@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use super::schedule::Schedule;
 use crate::oauth::{ErrorResponse, Mask, Meaning, NoTokens};
 use crate::transport::{End, Reason, Response, TransportFailure};
 
@@ -86,8 +87,9 @@ impl Verdict {
         Self { cause, retry, summary: None }
     }
 
-    pub fn end(self, may_be_spent: bool, attempts: u32, mask: &Mask) -> Unsuccessful {
+    pub fn end(self, schedule: &Schedule, mask: &Mask) -> Unsuccessful {
         let trace = self.summary.and_then(|summary| Some(mask.printable(&summary.trace?)));
+        let (may_be_spent, attempts) = (schedule.is_outcome_unknown(), schedule.attempts());
         Unsuccessful { cause: self.cause, may_be_spent, attempts, trace }
     }
 }
@@ -115,12 +117,8 @@ pub fn judge(response: Response, no_tokens: NoTokens, kept: Vec<u8>, mask: &Mask
     let later = |said, retry_after: Option<Duration>| {
         Verdict::new(Cause::Unavailable { status, said, retry_after }, Retry::After(retry_after.unwrap_or_default()))
     };
-    let said = match no_tokens {
-        NoTokens::Rejected(error) => Ok(error),
-        other => Err(other),
-    };
-    match (status, said, end) {
-        (_, Err(NoTokens::Contradictory { what }), _) => {
+    match (status, no_tokens, end) {
+        (_, NoTokens::Contradictory { what }, _) => {
             Verdict::new(Cause::NotUnderstood { status, what, response: kept }, Retry::Never)
         }
         // 304 leads nowhere (RFC 9110, section 15.4.5).
@@ -129,39 +127,39 @@ pub fn judge(response: Response, no_tokens: NoTokens, kept: Vec<u8>, mask: &Mask
             Verdict::new(Cause::Redirected { status, to }, Retry::Never)
         }
         // 420: Twitter's 429. 425: the server did not act on what may be a repetition (RFC 8470, section 5.2).
-        (420 | 425 | 429 | 503, said, _) => later(said.ok(), retry_after),
-        (_, Ok(error), _) if error.meaning == Meaning::TryLater => later(Some(error), retry_after),
-        (_, Ok(error), _) if error.meaning == Meaning::TooOften => match retry_after {
+        (420 | 425 | 429 | 503, NoTokens::Rejected(error), _) => later(Some(error), retry_after),
+        (420 | 425 | 429 | 503, ..) => later(None, retry_after),
+        (_, NoTokens::Rejected(error), _) if error.meaning == Meaning::TryLater => later(Some(error), retry_after),
+        (_, NoTokens::Rejected(error), _) if error.meaning == Meaning::TooOften => match retry_after {
             Some(_) => later(Some(error), retry_after),
             // Another request would only add to the excess.
             None => Verdict::new(Cause::Rejected(error), Retry::Never),
         },
-        (_, Ok(error), _)
+        (_, NoTokens::Rejected(error), _)
             if error.meaning == Meaning::Failed
                 || error.meaning == Meaning::Unknown && matches!(status, 408 | 500..) =>
         {
             Verdict::new(Cause::Unavailable { status, said: Some(error), retry_after: None }, Retry::Promptly)
         }
-        (_, Ok(error), _) => Verdict::new(Cause::Rejected(error), Retry::Never),
-        (200..300, Err(NoTokens::NotUnderstood { what, .. }), _) => {
+        (_, NoTokens::Rejected(error), _) => Verdict::new(Cause::Rejected(error), Retry::Never),
+        (200..300, NoTokens::NotUnderstood { what, .. }, _) => {
             Verdict::new(Cause::NotUnderstood { status, what, response: kept }, Retry::Never)
         }
-        (_, Err(_), End::CutOff(reason) | End::TooLarge(reason)) => Verdict::new(Cause::Lost(reason), Retry::Promptly),
-        (408 | 500.., Err(_), _) => {
+        (.., End::CutOff(reason) | End::TooLarge(reason)) => Verdict::new(Cause::Lost(reason), Retry::Promptly),
+        (408 | 500.., ..) => {
             Verdict::new(Cause::Unavailable { status, said: None, retry_after: None }, Retry::Promptly)
         }
-        (401, Err(_), _) => {
+        (401, ..) => {
             let challenge = challenge.map(|challenge| mask.printable(&challenge));
             Verdict::new(Cause::Unauthorized { challenge }, Retry::Never)
         }
-        (_, Err(NoTokens::NotUnderstood { what, said }), _) => {
+        (_, NoTokens::NotUnderstood { what, said }, _) => {
             Verdict::new(Cause::NotOauth { status, what, said }, Retry::Never)
         }
-        (_, Err(NoTokens::Nothing { what }), _) => {
+        (_, NoTokens::Nothing { what }, _) => {
             let retry = if (200..300).contains(&status) { Retry::Promptly } else { Retry::Never };
             Verdict::new(Cause::NotOauth { status, what, said: None }, retry)
         }
-        (_, Err(NoTokens::Rejected(error)), _) => Verdict::new(Cause::Rejected(error), Retry::Never),
     }
 }
 

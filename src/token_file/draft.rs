@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::failure::{Exit, Failure};
 use crate::os::{self, Directory};
 use crate::secret::Secret;
+use crate::shell::quoted_word;
 use crate::terminal::reason;
 use crate::token_file::disk;
 use crate::token_file::leftover::Leftover;
@@ -110,9 +111,9 @@ impl LockedTokenFile {
 
     fn immutable(&self) -> Failure {
         self.path.failure(Exit::CantCreat, format!("the token file is {}", os::IMMUTABLE)).hint(format!(
-            "nothing was sent; make it replaceable: {} \"{}\"",
+            "nothing was sent; make it replaceable: {} {}",
             os::MAKE_MUTABLE,
-            self.path.given()
+            quoted_word(self.path.given())
         ))
     }
 

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use crate::failure::{Exit, Failure};
 use crate::os::{self, retrying};
 use crate::secret::Secret;
+use crate::shell::quoted_word;
 use crate::terminal::reason;
 use crate::token_file::disk;
 use crate::token_file::hint::cannot_write;
@@ -232,7 +233,11 @@ fn still_locked(path: &TokenPath, timeout: Duration) -> Failure {
     let failure = path
         .failure(Exit::TempFail, format!("{lock} is still locked by another run after {waited}"))
         .hint("run again later, or wait longer with --lock-timeout");
-    if cfg!(unix) { failure.hint(format!("to see which process holds it: lsof {lock}")) } else { failure }
+    if cfg!(unix) {
+        failure.hint(format!("to see which process holds it: lsof {}", quoted_word(&lock)))
+    } else {
+        failure
+    }
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ const FIRST_TURN: Duration = Duration::from_millis(500);
 /// Connects to a host, or to its proxy.
 pub fn dial(details: &ConnectionDetails, respond_by: Instant, journal: Journal) -> Result<Socket, ureq::Error> {
     let by = Instant::now() + left(respond_by, details.timeout)?;
-    let stream = Dialer { journal }.dial(details.addrs.to_vec(), by)?;
+    let stream = connect(details.addrs.to_vec(), by, journal)?;
     stream.set_nodelay(true)?;
     // Below TLS the buffer holds records, else a whole head.
     let input_size = if details.needs_tls() { TLS_RECORD } else { details.config.input_buffer_size() };
@@ -35,45 +35,40 @@ pub fn dial(details: &ConnectionDetails, respond_by: Instant, journal: Journal) 
     Ok(Socket { stream, buffers, deadline: respond_by, writes, reads })
 }
 
-struct Dialer {
-    journal: Journal,
+fn connect(mut addresses: Vec<SocketAddr>, by: Instant, journal: Journal) -> io::Result<TcpStream> {
+    let mut turn = FIRST_TURN;
+    let mut last_fault = ErrorKind::TimedOut.into();
+    while !addresses.is_empty() {
+        let mut silent = Vec::new();
+        for (at, &address) in addresses.iter().enumerate() {
+            let is_last = at + 1 == addresses.len() && silent.is_empty();
+            let turn = if is_last { Duration::MAX } else { turn };
+            last_fault = match connect_to(address, by, turn, journal) {
+                Ok(stream) => return Ok(stream),
+                Err(fault) => fault,
+            };
+            if last_fault.kind() == ErrorKind::TimedOut {
+                silent.push(address);
+            }
+        }
+        if by <= Instant::now() {
+            break;
+        }
+        addresses = silent;
+        turn *= 2;
+    }
+    Err(last_fault)
 }
 
-impl Dialer {
-    fn dial(&self, mut addresses: Vec<SocketAddr>, by: Instant) -> io::Result<TcpStream> {
-        let mut turn = FIRST_TURN;
-        let mut last_fault = ErrorKind::TimedOut.into();
-        while !addresses.is_empty() {
-            let mut silent = Vec::new();
-            for (at, &address) in addresses.iter().enumerate() {
-                let is_last = at + 1 == addresses.len() && silent.is_empty();
-                last_fault = match self.try_address(address, by, if is_last { Duration::MAX } else { turn }) {
-                    Ok(stream) => return Ok(stream),
-                    Err(fault) => fault,
-                };
-                if last_fault.kind() == ErrorKind::TimedOut {
-                    silent.push(address);
-                }
-            }
-            if by <= Instant::now() {
-                break;
-            }
-            addresses = silent;
-            turn *= 2;
-        }
-        Err(last_fault)
+fn connect_to(address: SocketAddr, by: Instant, turn: Duration, journal: Journal) -> io::Result<TcpStream> {
+    let left = by.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(ErrorKind::TimedOut.into());
     }
-
-    fn try_address(&self, address: SocketAddr, by: Instant, turn: Duration) -> io::Result<TcpStream> {
-        let left = by.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(ErrorKind::TimedOut.into());
-        }
-        self.journal.step(format_args!("connecting to {address}"));
-        TcpStream::connect_timeout(&address, left.min(turn)).inspect_err(|fault| {
-            self.journal.step(format_args!("no connection to {address}: {}", reason(fault)));
-        })
-    }
+    journal.step(format_args!("connecting to {address}"));
+    TcpStream::connect_timeout(&address, left.min(turn)).inspect_err(|fault| {
+        journal.step(format_args!("no connection to {address}: {}", reason(fault)));
+    })
 }
 
 pub struct Socket {

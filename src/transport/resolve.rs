@@ -125,7 +125,7 @@ fn port(uri: &Uri) -> Option<u16> {
     whole.rsplit(':').next()?.parse().ok()
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct LookUp {
     host: String,
     port: u16,

@@ -17,10 +17,8 @@ use crate::journal::Journal;
 pub enum Roots {
     /// Mozilla's, compiled in.
     BuiltIn,
-    /// Exactly these.
+    /// Exactly these: the user's, or the operating system's after the built-in ones did not know an issuer.
     Given(Vec<Certificate<'static>>),
-    /// The operating system's, after the built-in ones did not know an issuer.
-    System(Vec<Certificate<'static>>),
 }
 
 impl Roots {
@@ -48,7 +46,7 @@ impl Roots {
         if system.is_empty() {
             return false;
         }
-        *self = Self::System(system.iter().map(owned).collect());
+        *self = Self::Given(system.iter().map(owned).collect());
         true
     }
 }
@@ -114,7 +112,7 @@ pub(super) fn config(roots: &Roots, identity: Option<&Identity>) -> TlsConfig {
         .unversioned_rustls_crypto_provider(Arc::new(provider()))
         .root_certs(match roots {
             Roots::BuiltIn => RootCerts::WebPki,
-            Roots::Given(certificates) | Roots::System(certificates) => RootCerts::new_with_certs(certificates),
+            Roots::Given(certificates) => RootCerts::new_with_certs(certificates),
         })
         .client_cert(identity.map(|identity| identity.0.clone()))
         .build()
@@ -236,29 +234,23 @@ impl TlsFault {
         )
     }
 
-    fn alert_hint(alert: AlertDescription, is_about_our_certificate: bool) -> &'static str {
+    pub(super) fn hint(self) -> &'static str {
         use AlertDescription as A;
-        match alert {
-            _ if is_about_our_certificate => {
+        match self {
+            Self::Certificate { hint, .. } => hint,
+            Self::Alert(_) if self.is_about_our_certificate() => {
                 "if the server requires a client certificate, use --client-cert and --client-key; if you gave one, the \
                  server rejected it"
             }
-            A::HandshakeFailure => HANDSHAKE_FAILURE,
-            A::ProtocolVersion | A::InsufficientSecurity => SUPPORTED,
-            A::UnrecognisedName => "the server does not know this host: check the host in the token endpoint's URL",
-            _ => "run again with --verbose to see each step",
-        }
-    }
-
-    pub(super) fn hint(self) -> &'static str {
-        match self {
-            Self::Certificate { hint, .. } => hint,
-            Self::Alert(alert) => Self::alert_hint(alert, self.is_about_our_certificate()),
+            Self::Alert(A::HandshakeFailure) => HANDSHAKE_FAILURE,
+            Self::Alert(A::UnrecognisedName) => {
+                "the server does not know this host: check the host in the token endpoint's URL"
+            }
             Self::NotTls => {
                 "check the port in the token endpoint's URL, and whether something intercepts the connection"
             }
-            Self::NothingInCommon => SUPPORTED,
-            Self::Other => "run again with --verbose to see each step",
+            Self::NothingInCommon | Self::Alert(A::ProtocolVersion | A::InsufficientSecurity) => SUPPORTED,
+            Self::Alert(_) | Self::Other => "run again with --verbose to see each step",
         }
     }
 }

@@ -134,7 +134,7 @@ fn a_file_that_nobody_may_replace_is_found_before_anything_is_spent() {
         let outcome = scene.program().run();
         assert!(change("-").success());
         let outcome = outcome.expect_exit(73);
-        assert!(outcome.stderr().contains("chattr -i -a \"docusign.json\""), "{}", outcome.report(&[]));
+        assert!(outcome.stderr().contains("chattr -i -a docusign.json"), "{}", outcome.report(&[]));
         assert_eq!(scene.settle().connections, 0);
         assert_eq!((scene.stored(), scene.litter()), (Some(0), vec![]));
     }

@@ -378,7 +378,7 @@ fn a_read_only_file_is_found_before_the_token_is_spent() {
     let outcome = outcome.expect_exit(73);
     assert_eq!(record.connections, 0);
     let wanted = "docusign-refresh: docusign.json: the token file is read-only\n\
-                  hint: nothing was sent; make it replaceable: attrib -r \"docusign.json\"\n";
+                  hint: nothing was sent; make it replaceable: attrib -r docusign.json\n";
     assert_eq!(outcome.stderr(), wanted);
     assert!(!outcome.files.contains_key("docusign.json.new"));
 }
