@@ -50,8 +50,10 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, Failu
                 take_token_file(&mut arguments, path)?;
                 continue;
             }
-            Long("help") | Short('h') => return Ok(Command::Help),
-            Long("version") | Short('V') => return Ok(Command::Version),
+            Short('h') => return Ok(Command::Help),
+            Short('V') => return Ok(Command::Version),
+            Long("help") => return alone("--help", Command::Help, &mut parser),
+            Long("version") => return alone("--version", Command::Version, &mut parser),
             Short('q') => "--quiet".to_owned(),
             Short('v') => "--verbose".to_owned(),
             Long(name) => format!("--{}", printable(name)),
@@ -64,6 +66,14 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, Failu
         Verb::Refresh => Command::Refresh(Box::new(arguments)),
         Verb::Login => Command::Login(Box::new(arguments)),
     })
+}
+
+/// What follows such an option does not count, unless it is a value of it.
+fn alone(option: &str, command: Command, parser: &mut lexopt::Parser) -> Result<Command, Failure> {
+    match parser.optional_value() {
+        None => Ok(command),
+        Some(_) => Err(Failure::usage(option, "takes no value", SEE_HELP)),
+    }
 }
 
 const PUBLISHED_LATER: &str = "the next run publishes the access token";
@@ -269,6 +279,8 @@ mod tests {
         for line in [
             "--client-secret=canary",
             "--quiet=canary",
+            "--help=canary",
+            "--version=canary",
             "canary canary",
             "--param canary",
             "--header canary",

@@ -3,7 +3,8 @@
 //!     find, read    the token file as it is, without a lock
 //!     lock          wait for other runs, then read again: one of them may have refreshed it
 //!     recover       put the tokens of an interrupted run in place
-//!     draft         prove that the new tokens can be saved, before the refresh token is spent
+//!     draft         prove that the new tokens can be saved, and the access token published in a file, before the
+//!                   refresh token is spent
 //!     refresh       the exchange with the token endpoint
 //!     commit        the new tokens, durable, in the token file's place
 //!     publish       the access token to its readers: also where no refresh was needed
@@ -51,10 +52,10 @@ pub fn run(
     journal.step(format_args!("locked"));
 
     if settings.run == Run::Dry {
-        let (outcome, stored) = dry_run(settings, &locked, seen, console)?;
+        let (outcome, stored) = dry_run(settings, &publisher, &locked, seen, console)?;
         return Ok(Report { outcome, stored, published: Vec::new(), planned: publisher.plan() });
     }
-    let renewed = renew(settings, network, &locked, seen, console)?;
+    let renewed = renew(settings, network, &publisher, &locked, seen, console)?;
     let published = publish(settings, &mut publisher, &renewed, console)?;
     Ok(Report { outcome: renewed.outcome, stored: renewed.stored, published, planned: Vec::new() })
 }
@@ -63,6 +64,7 @@ pub fn run(
 fn renew(
     settings: &Settings,
     network: Network,
+    publisher: &Publisher,
     locked: &LockedTokenFile,
     mut seen: Option<TokenSet>,
     console: &Console,
@@ -79,6 +81,7 @@ fn renew(
 
     locked.refuse_if_response_unread(&stored)?;
     warn_of_oddities(settings, &stored, console);
+    publisher.prove()?;
     let draft = locked.draft(&stored, MAX_RESPONSE)?;
     journal.step(format_args!("the draft is in place"));
     let mut request = token_request(settings, &stored);
@@ -116,7 +119,7 @@ fn publish(
     let token = AccessToken::of(&renewed.stored, renewed.before.as_ref(), SystemTime::now());
     let Some(token) = token else { return Ok(Vec::new()) };
     let mut published = Vec::new();
-    let mut failed = None;
+    let mut failed: Option<Failure> = None;
     for result in publisher.publish(&token, deadline) {
         match result {
             Ok(publication) => {
@@ -128,13 +131,14 @@ fn publish(
     }
     let Some(failure) = failed else { return Ok(published) };
     console.show_outcome(&renewed.outcome);
-    Err(failure.hint("the next run publishes it, even if --min-ttl finds it fresh"))
+    Err(failure)
 }
 
 /// A dry run: the same cycle up to the request. It changes neither the token file nor a draft, and says what a
 /// run would recover.
 fn dry_run(
     settings: &Settings,
+    publisher: &Publisher,
     locked: &LockedTokenFile,
     seen: Option<TokenSet>,
     console: &Console,
@@ -150,6 +154,7 @@ fn dry_run(
         return Ok((outcome, stored));
     }
     locked.refuse_if_response_unread(&stored)?;
+    publisher.prove()?;
     // The draft of an interrupted run already has this name, and proves as much.
     if !has_drafts {
         drop(locked.draft(&stored, MAX_RESPONSE)?);

@@ -1,15 +1,17 @@
 //! Publishes the access token to its readers after the commit: in a file of its own, in a Kubernetes Secret. Never
 //! the refresh token.
 //!
-//! The token file remains the only store. Wrong settings are found before anything is sent ([`Publisher::prepare`]).
-//! The rest happens under the token file's lock, once it holds fresh tokens, also if `--min-ttl` or another run made
-//! a refresh unnecessary. A place is read first, and written only if it differs. So a run that could not publish
-//! ends with exit code 75 and has lost nothing: the next run publishes.
+//! The token file remains the only store. Wrong settings are found before anything is sent ([`Publisher::prepare`]),
+//! and before a refresh also a file that cannot be written ([`Publisher::prove`]). The rest happens under the token
+//! file's lock, once it holds fresh tokens, also if `--min-ttl` or another run made a refresh unnecessary. A place is
+//! read first, and written only if it differs. So a run that could not publish ends with exit code 75 and has lost
+//! nothing: the next run publishes.
 
 mod access_token;
 mod file;
 #[cfg(target_os = "linux")]
 mod kubernetes;
+mod next_step;
 #[cfg(target_os = "linux")]
 mod secret_object;
 
@@ -38,6 +40,11 @@ impl Publisher {
             #[cfg(target_os = "linux")]
             secret: wanted.secret.map(|(place, roots)| kubernetes::ApiServer::new(place, roots, journal)),
         })
+    }
+
+    /// Proves, before a refresh, that a file can be written. A Secret cannot be proven: see `kubernetes`.
+    pub fn prove(&self) -> Result<(), Failure> {
+        self.file.as_ref().map_or(Ok(()), file::Target::prove)
     }
 
     /// Whether nothing is to be published.

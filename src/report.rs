@@ -142,14 +142,14 @@ impl fmt::Display for Issued {
 impl Outcome {
     /// Fails if there is no new access token to hand out: the stored one is the old one.
     pub fn expect_access_token(&self, settings: &Settings) -> Result<(), Failure> {
-        match self {
-            Self::Refreshed { issued: Issued::Nothing, .. } | Self::LoggedIn { issued: Issued::Nothing } => {
-                let what = "the server issued no access token to print or publish; its refresh token is stored";
-                Err(Failure::new(Exit::Protocol, settings.token_file.display().to_string(), what)
-                    .hint("request a scope for which the server issues an access token, with --param scope=SCOPE"))
-            }
-            _ => Ok(()),
-        }
+        let option = match self {
+            Self::Refreshed { issued: Issued::Nothing, .. } => "--param scope=SCOPE",
+            Self::LoggedIn { issued: Issued::Nothing } => "--scope SCOPE",
+            _ => return Ok(()),
+        };
+        let what = "the server issued no access token to print or publish; its refresh token is stored";
+        Err(Failure::new(Exit::Protocol, settings.token_file.display().to_string(), what)
+            .hint(format!("request a scope for which the server issues an access token, with {option}")))
     }
 }
 

@@ -55,7 +55,7 @@ mod locked;
 mod mount;
 mod path;
 mod plan;
-mod protection;
+pub mod protection;
 mod recovery;
 
 use std::path::Path;

@@ -5,7 +5,6 @@
 
 use std::fmt;
 use std::fs;
-use std::io;
 use std::path::Path;
 
 use http::Uri;
@@ -13,6 +12,7 @@ use http::Uri;
 use super::environment::{read_text, variable};
 use super::pem;
 use super::secret_name::{SecretName, is_label};
+use crate::endpoint::is_host;
 use crate::failure::Failure;
 use crate::transport::Roots;
 
@@ -52,10 +52,10 @@ impl fmt::Display for SecretPlace {
 }
 
 /// Finds, before anything is sent, what this pod needs to publish: the place, and the roots to trust there.
-pub fn secret_place(wanted: SecretName) -> Result<(SecretPlace, Roots), Failure> {
+pub fn secret_place(source: &str, wanted: SecretName) -> Result<(SecretPlace, Roots), Failure> {
     let (Some(host), Some(port)) = (variable(HOST), variable(PORT)) else {
         return Err(Failure::configuration(
-            "--publish-secret",
+            source,
             &format!("{HOST} and {PORT} are not set: this is not a pod"),
             "Kubernetes sets both in every pod; elsewhere, use --access-token-file",
         ));
@@ -63,33 +63,32 @@ pub fn secret_place(wanted: SecretName) -> Result<(SecretPlace, Roots), Failure>
     let (host, port) = (read_text(HOST, &host)?, read_text(PORT, &port)?);
     let account = Path::new(SERVICE_ACCOUNT);
     let own_namespace = read_account(account, "namespace", is_label);
-    let namespace = match (wanted.namespace, &own_namespace) {
-        (Some(namespace), _) => namespace,
-        (None, Ok(namespace)) => namespace.clone(),
-        (None, Err(error)) => return Err(unreadable(account, "namespace", error)),
+    let (namespace, own_namespace) = match (wanted.namespace, own_namespace) {
+        (Some(namespace), own) => (namespace, own.ok()),
+        (None, own) => own.map(|own| (own.clone(), Some(own)))?,
     };
     let ca_file = account.join("ca.crt");
     let roots = pem::roots_of(&ca_file, "the cluster's CA file").map_err(|failure| failure.hint(NO_ACCOUNT))?;
     let is_token = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-    read_account(account, "token", is_token).map_err(|error| unreadable(account, "token", &error))?;
+    read_account(account, "token", is_token)?;
     let uri = uri(&host, &port, &namespace, &wanted.name).ok_or_else(|| {
         let what = format!("{HOST} and {PORT} do not name a host and a port");
-        Failure::configuration("--publish-secret", &what, "Kubernetes sets both in every pod: leave them as they are")
+        Failure::configuration(source, &what, "Kubernetes sets both in every pod: leave them as they are")
     })?;
-    Ok((SecretPlace { namespace, name: wanted.name, own_namespace: own_namespace.ok(), uri }, roots))
+    Ok((SecretPlace { namespace, name: wanted.name, own_namespace, uri }, roots))
 }
 
 /// One of the service account's files, if it holds what it should.
-fn read_account(account: &Path, name: &str, is_sound: impl Fn(&str) -> bool) -> io::Result<String> {
-    let text = fs::read_to_string(account.join(name))?;
-    match text.trim() {
-        text if is_sound(text) => Ok(text.to_owned()),
-        _ => Err(io::Error::other("its content is not valid")),
-    }
-}
-
-fn unreadable(account: &Path, name: &str, error: &io::Error) -> Failure {
-    Failure::unreadable(&account.join(name), &format!("the service account's {name}"), error).hint(NO_ACCOUNT)
+fn read_account(account: &Path, name: &str, is_sound: fn(&str) -> bool) -> Result<String, Failure> {
+    let (path, role) = (account.join(name), format!("the service account's {name}"));
+    let text = fs::read_to_string(&path);
+    let text = text.map_err(|error| Failure::unreadable(&path, &role, &error).hint(NO_ACCOUNT))?;
+    let why = match text.trim() {
+        text if is_sound(text) => return Ok(text.to_owned()),
+        "" => "it is empty",
+        _ => "its content is not valid",
+    };
+    Err(Failure::unusable(&path, &role, why, "the kubelet writes this file: check what is mounted there"))
 }
 
 fn uri(host: &str, port: &str, namespace: &str, name: &str) -> Option<Uri> {
@@ -100,6 +99,9 @@ fn uri(host: &str, port: &str, namespace: &str, name: &str) -> Option<Uri> {
         return None;
     }
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    if !is_host(&host) {
+        return None;
+    }
     let path = format!("/api/v1/namespaces/{namespace}/secrets/{name}?fieldManager=docusign-refresh");
     format!("https://{host}:{port}{path}").parse().ok()
 }
@@ -115,6 +117,8 @@ mod tests {
             ("fd00::1", "443", Some("https://[fd00::1]:443/")),
             ("[fd00::1]", "6443", Some("https://[fd00::1]:6443/")),
             ("kubernetes.default.svc", "443", Some("https://kubernetes.default.svc:443/")),
+            ("a:b:c", "443", None),
+            ("10.96.0.1:443", "443", None),
             ("10.96.0.1", "0", None),
             ("10.96.0.1", "tcp://10.96.0.1:443", None),
             ("10.96.0.1/x", "443", None),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::arguments::{Arguments, LoginArguments, Userinfo};
 use super::environment::variable;
-use super::refresh::refresh_settings;
+use super::refresh::common_settings;
 use super::settings::Settings;
 use crate::endpoint::{AuthorizationEndpoint, RedirectUri, TokenEndpoint};
 use crate::failure::Failure;
@@ -13,8 +13,9 @@ use crate::transport::Network;
 /// The default: with `extended`, a login at Docusign outlives its 30th day.
 const SCOPE: &str = "signature extended";
 
-/// Form fields that a login itself sends, in addition to those of every grant.
-const FIELDS: [&str; 5] = ["code", "redirect_uri", "code_verifier", "state", "scope"];
+/// What a login itself sends in its form or in the address to open, in addition to the fields of every grant; and
+/// everything that begins with `code`: the code, and what PKCE adds (RFC 7636).
+const FIELDS: [&str; 4] = ["redirect_uri", "state", "scope", "response_type"];
 
 pub struct LoginSettings {
     pub common: Settings,
@@ -29,8 +30,7 @@ pub fn login_settings(mut arguments: Arguments) -> Result<(LoginSettings, Networ
     refuse_secret_from_input(arguments.client_secret_file.as_deref())?;
     refuse_own_fields(&arguments.params)?;
     let LoginArguments { authorization_endpoint, redirect_uri, scope, userinfo } = std::mem::take(&mut arguments.login);
-    // The next refresh publishes.
-    let (common, network, _) = refresh_settings(arguments)?;
+    let (common, network) = common_settings(arguments)?;
     let settings = LoginSettings {
         authorization_endpoint: choose_endpoint(authorization_endpoint, &common.endpoint)?,
         redirect_uri: redirect_uri.unwrap_or_default(),
@@ -76,7 +76,7 @@ fn refuse_secret_from_input(option: Option<&Path>) -> Result<(), Failure> {
 }
 
 fn refuse_own_fields(parameters: &[(String, String)]) -> Result<(), Failure> {
-    match parameters.iter().find(|(name, _)| FIELDS.contains(&name.as_str())) {
+    match parameters.iter().find(|(name, _)| FIELDS.contains(&name.as_str()) || name.starts_with("code")) {
         Some((name, _)) if name == "scope" => {
             Err(Failure::usage("--param", "a login has its own option for the scope", "use --scope"))
         }

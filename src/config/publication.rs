@@ -22,6 +22,8 @@ pub struct Publications {
 
 /// `--access-token-file`.
 pub struct AccessTokenFile {
+    /// The option or variable that named it.
+    pub source: &'static str,
     pub path: PathBuf,
     pub format: AccessTokenFormat,
 }
@@ -31,9 +33,12 @@ pub const DRAFT: &str = ".new";
 
 /// The places that options and variables name. A file that this run reads is refused: it would be overwritten.
 pub fn publications(arguments: &mut Arguments) -> Result<Publications, Failure> {
+    const FILE: &str = "DOCUSIGN_ACCESS_TOKEN_FILE";
+    const SECRET: &str = "DOCUSIGN_PUBLISH_SECRET";
     let format =
         option_or_variable(arguments.access_token_format, "DOCUSIGN_ACCESS_TOKEN_FORMAT", AccessTokenFormat::parse)?;
-    let path = arguments.access_token_file.take().or_else(|| variable("DOCUSIGN_ACCESS_TOKEN_FILE").map(PathBuf::from));
+    let source = if arguments.access_token_file.is_some() { "--access-token-file" } else { FILE };
+    let path = arguments.access_token_file.take().or_else(|| variable(FILE).map(PathBuf::from));
     if path.is_none() && arguments.access_token_format.is_some() {
         let hint = "give --access-token-file FILE as well";
         return Err(Failure::usage("--access-token-format", "given without --access-token-file", hint));
@@ -41,29 +46,31 @@ pub fn publications(arguments: &mut Arguments) -> Result<Publications, Failure> 
     if let Some(path) = &path {
         if path == Path::new("-") {
             let hint = "name a file; --print access-token writes to standard output";
-            return Err(Failure::usage("--access-token-file", "standard output is not a file", hint));
+            return Err(Failure::usage(source, "standard output is not a file", hint));
         }
-        refuse_input(path, arguments)?;
+        refuse_input(source, path, arguments)?;
     }
-    let secret = option_or_variable(arguments.publish_secret.take(), "DOCUSIGN_PUBLISH_SECRET", SecretName::parse)?;
+    let secret_source = if arguments.publish_secret.is_some() { "--publish-secret" } else { SECRET };
+    let secret = option_or_variable(arguments.publish_secret.take(), SECRET, SecretName::parse)?;
     #[cfg(not(target_os = "linux"))]
     if secret.is_some() {
-        return Err(only_on_linux());
+        let what = "only on Linux: a pod publishes to its own cluster";
+        return Err(Failure::usage(secret_source, what, "use --access-token-file"));
     }
     Ok(Publications {
-        file: path.map(|path| AccessTokenFile { path, format: format.unwrap_or(AccessTokenFormat::Token) }),
+        file: path.map(|path| AccessTokenFile { source, path, format: format.unwrap_or(AccessTokenFormat::Token) }),
         #[cfg(target_os = "linux")]
-        secret: secret.map(secret_place).transpose()?,
+        secret: secret.map(|name| secret_place(secret_source, name)).transpose()?,
     })
 }
 
-#[cfg(not(target_os = "linux"))]
-fn only_on_linux() -> Failure {
-    Failure::usage("--publish-secret", "only on Linux: a pod publishes to its own cluster", "use --access-token-file")
+/// Whether both are there, and are one file under its own name.
+pub fn is_same_file(one: &Path, other: &Path) -> bool {
+    fs::canonicalize(one).is_ok_and(|one| fs::canonicalize(other).is_ok_and(|other| other == one))
 }
 
 /// Otherwise the access token file or its draft could overwrite the client secret, say.
-fn refuse_input(path: &Path, arguments: &Arguments) -> Result<(), Failure> {
+fn refuse_input(source: &str, path: &Path, arguments: &Arguments) -> Result<(), Failure> {
     let named = |option: &Option<PathBuf>, name: &str| option.clone().or_else(|| variable(name).map(PathBuf::from));
     let inputs = [
         named(&arguments.client_secret_file, "DOCUSIGN_CLIENT_SECRET_FILE"),
@@ -73,11 +80,11 @@ fn refuse_input(path: &Path, arguments: &Arguments) -> Result<(), Failure> {
         variable("CREDENTIALS_DIRECTORY").map(|directory| Path::new(&directory).join("docusign-client-secret")),
     ];
     let file = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let written: Vec<_> = [sibling(&file, DRAFT), file].iter().filter_map(|path| fs::canonicalize(path).ok()).collect();
-    let is_written = |input: &PathBuf| fs::canonicalize(input).is_ok_and(|input| written.contains(&input));
+    let written = [sibling(&file, DRAFT), file];
+    let is_written = |input: &PathBuf| written.iter().any(|path| is_same_file(path, input));
     match inputs.iter().flatten().any(is_written) {
         true => Err(Failure::usage(
-            "--access-token-file",
+            source,
             "would overwrite a file that this run reads",
             "name a file of its own for the access token",
         )),

@@ -1,12 +1,11 @@
 //! The settings that a refresh and a login share, from what was typed and what this process was started with.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::arguments::{Arguments, AuthMethod, Run, parse_duration, parse_timeout};
 use super::environment::{option_or_variable, read_value, variable};
-use super::publication::{Publications, publications};
+use super::publication::{Publications, is_same_file, publications};
 use super::secret::{SourcedSecret, client_secret, is_path};
 use super::settings::{LoginCommand, Settings};
 use super::{client_id, pem, proxy};
@@ -20,8 +19,14 @@ use crate::transport::{Network, ProxyServer};
 /// The settings; what only the HTTP client needs of them; and what only the publisher needs.
 pub fn refresh_settings(mut arguments: Arguments) -> Result<(Settings, Network, Publications), Failure> {
     let publications = publications(&mut arguments)?;
-    let endpoint = endpoint(arguments.environment, arguments.token_endpoint)?;
     let min_ttl = option_or_variable(arguments.min_ttl, "DOCUSIGN_MIN_TTL", parse_duration)?;
+    let (settings, network) = common_settings(arguments)?;
+    Ok((Settings { min_ttl, ..settings }, network, publications))
+}
+
+/// The settings without those that a login does not use, so that it does not fail because of them.
+pub fn common_settings(arguments: Arguments) -> Result<(Settings, Network), Failure> {
+    let endpoint = endpoint(arguments.environment, arguments.token_endpoint)?;
     let timeout = option_or_variable(arguments.timeout, "DOCUSIGN_TIMEOUT", parse_timeout)?;
     let method = option_or_variable(arguments.client_auth, "DOCUSIGN_CLIENT_AUTH", AuthMethod::parse)?;
     let id = option_or_variable(arguments.client_id, "DOCUSIGN_CLIENT_ID", client_id::parse)?;
@@ -47,7 +52,7 @@ pub fn refresh_settings(mut arguments: Arguments) -> Result<(Settings, Network, 
         client: Client { id, authentication: authentication(method, secret)? },
         endpoint,
         parameters: arguments.params,
-        min_ttl,
+        min_ttl: None,
         print: arguments.print,
         timeout: timeout.unwrap_or(Duration::from_secs(30)),
         lock_timeout: arguments.lock_timeout.unwrap_or(Duration::from_secs(60)),
@@ -56,7 +61,7 @@ pub fn refresh_settings(mut arguments: Arguments) -> Result<(Settings, Network, 
         headers: arguments.headers,
         login: LoginCommand::new(method, files),
     };
-    Ok((settings, network, publications))
+    Ok((settings, network))
 }
 
 /// The token file's name as given, or the default. A token in its place would be shown in every message.
@@ -82,9 +87,7 @@ fn is_like_token(path: &Path) -> bool {
 /// Otherwise all tokens would be sent as the client secret.
 fn refuse_token_file(secret: Option<&SourcedSecret>, token_file: &Path) -> Result<(), Failure> {
     let Some(SourcedSecret { source, file: Some(file), .. }) = secret else { return Ok(()) };
-    let is_same =
-        fs::canonicalize(file).is_ok_and(|file| fs::canonicalize(token_file).is_ok_and(|other| other == file));
-    match is_same {
+    match is_same_file(file, token_file) {
         true => Err(Failure::usage(source, "names the token file", "name the file that holds only the client secret")),
         false => Ok(()),
     }

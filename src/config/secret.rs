@@ -69,7 +69,8 @@ fn read_file(path: &Path, source: &str) -> Result<Secret, Failure> {
     let text = text::decode(&bytes).map_err(|_| {
         Failure::unusable(path, ROLE, "it is not text", "the file must hold only the secret, as UTF-8 text")
     })?;
-    one_line(&path.display().to_string(), &text)
+    let place = if path == Path::new("-") { Path::new("standard input") } else { path };
+    one_line(&place.display().to_string(), &text)
 }
 
 fn unreadable(path: &Path, source: &str, error: &io::Error) -> Failure {

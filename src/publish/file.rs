@@ -7,22 +7,26 @@
 //! directory is synced. If FILE holds the same already, nothing is written. A FILE that is not there is
 //! created with mode 0640, less the umask, in a directory that exists.
 //!
+//! Before a refresh, a draft with the protection of FILE is made, filled and removed as a proof: without it, a FILE
+//! that can never be written would cost a refresh in every run.
+//!
 //! All this is done under the lock of the token file, so a slower run cannot replace a newer access token by an
 //! older one. The next run removes a draft that an interrupted one left.
 
-use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::access_token::AccessToken;
+use super::next_step::{AFTER_CORRECTION, NEXT_RUN};
 use crate::config::{AccessTokenFile, AccessTokenFormat, DRAFT};
 use crate::failure::{Exit, Failure};
 use crate::os::{self, retrying};
 use crate::report::Published;
 use crate::secret::Secret;
-use crate::sibling::sibling;
+use crate::sibling::{is_of_directory, sibling};
 use crate::terminal::reason;
+use crate::token_file::protection::Protection;
 use crate::token_file::{TokenFile, disk};
 
 /// The variable that `EnvironmentFile=` sets, in the format `env`.
@@ -30,6 +34,17 @@ const VARIABLE: &str = "DOCUSIGN_ACCESS_TOKEN";
 
 /// How many symlinks in a row are followed: as many as Linux follows.
 const MAX_LINKS: usize = 40;
+
+/// How many bytes a draft is proven with: more than an access token usually takes.
+const PROVEN: usize = 8 << 10;
+
+/// Why the file cannot be replaced.
+struct Obstacle {
+    why: String,
+    hint: String,
+    /// The last hint, if the token file is already safe.
+    next: &'static str,
+}
 
 /// A file that can be replaced, or created.
 pub struct Target {
@@ -41,11 +56,9 @@ pub struct Target {
 impl Target {
     /// Refuses, before anything is sent, a file that cannot be replaced, or that belongs to the token file.
     pub fn find(file: AccessTokenFile, token_file: &TokenFile) -> Result<Self, Failure> {
-        let AccessTokenFile { path: given, format } = file;
+        let AccessTokenFile { source, path: given, format } = file;
         let refused = |what: &str| {
-            let what = format!("cannot be used as the access token file: it {what}");
-            Failure::new(Exit::CantCreat, given.display().to_string(), what)
-                .hint("nothing was sent; name a regular file, or a new one in a directory that exists")
+            unusable(&given, &format!("it {what}"), "name a regular file, or a new one in a directory that exists")
         };
         if os::is_device(&given) {
             return Err(refused("is a device"));
@@ -57,7 +70,7 @@ impl Target {
         let draft = sibling(&resolved, DRAFT);
         if token_file.owns(&resolved) || token_file.owns(&draft) {
             let what = "would overwrite the token file, or a file that belongs to it";
-            return Err(Failure::usage("--access-token-file", what, "name a file of its own for the access token"));
+            return Err(Failure::usage(source, what, "name a file of its own for the access token"));
         }
         match retrying(|| fs::symlink_metadata(&draft)) {
             Err(error) if error.kind() == io::ErrorKind::InvalidFilename => {
@@ -89,20 +102,25 @@ impl Target {
 
     /// Replaces the file if what is in it differs.
     pub fn publish(&self, ours: &AccessToken<'_>) -> Result<Published, Failure> {
-        let content = content(self.format, ours.token).map_err(|what| self.failure(what))?;
+        let content = content(self.format, ours.token).map_err(|what| self.failure(what).hint(AFTER_CORRECTION))?;
         if self.holds(&content) {
             return Ok(Published::Unchanged);
         }
-        let written = self.replace(&content);
-        written.map(|()| Published::Written).map_err(|error| {
-            let hint = match error.kind() {
-                io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices => {
-                    "it is a single-file bind mount and cannot be replaced: mount its directory instead".to_owned()
-                }
-                _ => format!("this user must be able to replace it in {}", self.directory().display()),
-            };
-            self.failure(reason(&error)).hint(hint)
-        })
+        let replaced = self.with_draft(&|draft, file| self.replace(draft, file, &content));
+        replaced
+            .map(|()| Published::Written)
+            .map_err(|Obstacle { why, hint, next }| self.failure(&why).hint(hint).hint(next))
+    }
+
+    /// Fails, before anything is sent, if the file cannot be replaced.
+    pub fn prove(&self) -> Result<(), Failure> {
+        let proven = self.with_draft(&|draft, file| {
+            let fill = [disk::FILL; PROVEN];
+            os::write_at_start(&file, &fill)?;
+            drop(file);
+            disk::remove(draft)
+        });
+        proven.map_err(|Obstacle { why, hint, .. }| unusable(&self.given, &why, &hint))
     }
 
     #[expect(clippy::disallowed_methods, reason = "compared")]
@@ -112,50 +130,95 @@ impl Target {
     }
 
     #[expect(clippy::disallowed_methods, reason = "stored in the access token file")]
-    fn replace(&self, content: &Secret) -> io::Result<()> {
-        let draft = sibling(&self.resolved, DRAFT);
-        match disk::remove(&draft) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+    fn replace(&self, draft: &Path, file: File, content: &Secret) -> io::Result<()> {
         let directory = os::Directory::open(self.directory())?;
-        let written = self.create(&draft).and_then(|file| {
-            disk::write_durably(&file, content.expose().as_bytes())?;
-            disk::rename(&draft, &self.resolved)?;
-            directory.sync_name(&file)
-        });
-        if written.is_err() {
-            let _ = disk::remove(&draft);
-        }
-        written
+        disk::write_durably(&file, content.expose().as_bytes())?;
+        disk::rename(draft, &self.resolved)?;
+        directory.sync_name(&file)
     }
 
-    fn create(&self, draft: &Path) -> io::Result<File> {
-        match retrying(|| fs::metadata(&self.resolved)) {
-            Ok(metadata) => {
-                let file = retrying(|| os::create_draft(draft, &self.resolved, &metadata))?;
-                os::copy_protection(&self.resolved, &metadata, &file)?;
-                Ok(file)
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => retrying(|| os::create_for_readers(draft)),
-            Err(error) => Err(error),
+    /// Makes the draft, in place of one that an interrupted run left, and removes it if `finish` fails, which is to
+    /// rename or remove it.
+    fn with_draft(&self, finish: &dyn Fn(&Path, File) -> io::Result<()>) -> Result<(), Obstacle> {
+        let draft = sibling(&self.resolved, DRAFT);
+        match disk::remove(&draft) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(self.obstacle(&error)),
+            _ => {}
         }
+        let made = self.create(&draft);
+        let finished = made.and_then(|file| finish(&draft, file).map_err(|error| self.obstacle(&error)));
+        if finished.is_err() {
+            let _ = disk::remove(&draft);
+        }
+        finished
+    }
+
+    /// Creates the draft with the protection that the file has.
+    fn create(&self, draft: &Path) -> Result<File, Obstacle> {
+        let failed = |error| self.obstacle(&error);
+        let protection = Protection::of(&self.resolved).map_err(failed)?;
+        let Some(metadata) = protection.metadata() else {
+            return retrying(|| os::create_for_readers(draft)).map_err(failed);
+        };
+        let attributes = os::attributes(&self.resolved, metadata).map_err(failed)?;
+        if attributes.is_immutable {
+            let hint = format!("make it replaceable: {} \"{}\"", os::MAKE_MUTABLE, self.given.display());
+            return Err(Obstacle { why: format!("it is {}", os::IMMUTABLE), hint, next: AFTER_CORRECTION });
+        }
+        if attributes.is_mount == Some(true) {
+            return Err(failed(io::ErrorKind::ResourceBusy.into()));
+        }
+        let file = protection.create(draft, &self.resolved).map_err(failed)?;
+        match protection.give(&file, &self.resolved) {
+            Ok(()) => Ok(file),
+            Err(error) => Err(Obstacle {
+                why: format!("cannot give the draft its owner and mode: {}", reason(&error)),
+                hint: format!(
+                    "run as its owner ({}), or make this user its owner with chown or chgrp",
+                    os::owner_of(metadata)
+                ),
+                next: AFTER_CORRECTION,
+            }),
+        }
+    }
+
+    fn obstacle(&self, error: &io::Error) -> Obstacle {
+        let (hint, next) = match error.kind() {
+            io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices => {
+                ("it is a single-file bind mount and cannot be replaced: instead, mount", AFTER_CORRECTION)
+            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ("make room in", NEXT_RUN),
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                ("this user must be able to replace it in", AFTER_CORRECTION)
+            }
+            _ => ("check the disk of", NEXT_RUN),
+        };
+        Obstacle { why: reason(error), hint: format!("{hint} {}", self.directory().display()), next }
     }
 
     fn directory(&self) -> &Path {
         self.resolved.parent().unwrap_or(Path::new("/"))
     }
 
-    fn failure(&self, why: impl fmt::Display) -> Failure {
+    fn failure(&self, why: &str) -> Failure {
         let what = format!("the access token was not published: {why}; the token file is safe");
         Failure::new(Exit::TempFail, self.given.display().to_string(), what)
     }
+}
+
+/// A file that cannot be the access token file, found before anything is sent.
+fn unusable(given: &Path, why: &str, hint: &str) -> Failure {
+    let what = format!("cannot be used as the access token file: {why}");
+    Failure::new(Exit::CantCreat, given.display().to_string(), what).hint(format!("nothing was sent; {hint}"))
 }
 
 /// The path with its links resolved. The file may be missing; its directory must exist.
 fn resolve(given: &Path) -> io::Result<PathBuf> {
     let mut path = given.to_owned();
     for _ in 0..MAX_LINKS {
+        if is_of_directory(&path) {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
         let directory = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
@@ -166,11 +229,12 @@ fn resolve(given: &Path) -> io::Result<PathBuf> {
                 let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
                 return Ok(retrying(|| os::resolve(directory))?.join(name));
             }
-            Ok(_) => return retrying(|| os::resolve(&path)),
+            Ok(_) => break,
             Err(error) => return Err(error),
         }
     }
-    Err(io::ErrorKind::NotFound.into())
+    // After too many links the system says so.
+    retrying(|| os::resolve(&path))
 }
 
 /// The content of the file. A line cannot hold every character.

@@ -27,6 +27,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::access_token::AccessToken;
+use super::next_step::{AFTER_CORRECTION, NEXT_RUN};
 use super::secret_object::{Decision, SecretObject};
 use crate::config::{SERVICE_ACCOUNT, SecretPlace};
 use crate::failure::{Exit, Failure};
@@ -44,6 +45,9 @@ use crate::transport::{
 const MAX_ATTEMPT: Duration = Duration::from_secs(10);
 const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
+
+/// What has responded, if that was not an API server.
+const OTHER_SERVER: &str = "check KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT: something else responds there";
 
 /// The API server, and the Secret there.
 pub struct ApiServer {
@@ -140,8 +144,7 @@ impl ApiServer {
     fn attempt(&mut self, ours: &AccessToken<'_>, deadline: Instant) -> Result<Published, FailedAttempt> {
         let found = self.send(Method::GET, None, deadline)?;
         let Some(object) = SecretObject::parse(&found.content()) else {
-            let hint = "check KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT: something else responds there";
-            return Err(FailedAttempt::refused("the response is not a Secret", hint));
+            return Err(FailedAttempt::refused("the response is not a Secret", OTHER_SERVER));
         };
         match object.decide(ours) {
             Decision::Nothing => Ok(Published::Unchanged),
@@ -186,17 +189,22 @@ impl ApiServer {
         match &response.end {
             End::CutOff(reason) => return Err(FailedAttempt::failed(reason)),
             End::TooLarge(reason) => {
-                return Err(FailedAttempt { retry: Retry::Never, ..FailedAttempt::failed(reason) });
+                let what = format!("the API server: {reason}");
+                return Err(FailedAttempt::refused(&what, "use a Secret of its own for the access token"));
             }
             End::Whole | End::Unmarked if (200..300).contains(&status) => return Ok(response),
             End::Whole | End::Unmarked => {}
         }
         let mut mask = Mask::default();
         mask.add(authorization);
+        let refusal = status_object(&response.content());
         let seconds = response.retry_after.as_deref().and_then(|seconds| seconds.trim().parse().ok());
         Err(FailedAttempt {
-            what: status_message(method, status, &response.content(), &mask),
-            hints: self.hints(status),
+            what: status_message(method, status, refusal.as_ref(), &mask),
+            hints: match refusal {
+                None if matches!(status, 300..=399 | 401 | 403 | 404) => vec![OTHER_SERVER.to_owned()],
+                _ => self.hints(status),
+            },
             retry: retry(status),
             least_wait: seconds.map_or(Duration::ZERO, Duration::from_secs),
         })
@@ -225,7 +233,7 @@ impl ApiServer {
                 format!("the pod's service account needs get and patch on it: {role}"),
                 format!("and, with the name of the account: {binding}"),
             ],
-            422 => vec!["an immutable Secret cannot be changed: delete it and create it again".to_owned()],
+            422 => vec!["the Secret may hold 1 MiB at most; a policy of the cluster may also refuse it".to_owned()],
             _ => Vec::new(),
         }
     }
@@ -236,15 +244,21 @@ impl ApiServer {
             what += &format!(", after {attempts} attempts");
         }
         let failure = Failure::new(Exit::TempFail, self.place.to_string(), what + "; the token file is safe");
-        failed.hints.into_iter().fold(failure, Failure::hint)
+        let next = if failed.retry == Retry::Never { AFTER_CORRECTION } else { NEXT_RUN };
+        failed.hints.into_iter().fold(failure, Failure::hint).hint(next)
     }
 }
 
+/// What an API server refuses with. Of the statuses in `hints`, none comes from it without this object.
+fn status_object(body: &[u8]) -> Option<Object> {
+    let object = Object::parse(&std::str::from_utf8(body).ok()?.into()).ok()?;
+    (object.string("kind")? == "Status").then_some(object)
+}
+
 /// The status; and the server's message if it cannot hold a secret.
-fn status_message(method: &Method, status: u16, body: &[u8], mask: &Mask) -> String {
+fn status_message(method: &Method, status: u16, refusal: Option<&Object>, mask: &Mask) -> String {
     let what = format!("the API server refused the {method} with HTTP status {status}");
-    let object = std::str::from_utf8(body).ok().and_then(|text| Object::parse(&text.into()).ok());
-    let message = object.and_then(|object| object.string("message"));
+    let message = refusal.and_then(|object| object.string("message"));
     match message.filter(|_| status == 403 && *method == Method::GET) {
         Some(message) => format!("{what}, and says \"{}\"", mask.printable(&message)),
         None => what,
@@ -289,13 +303,13 @@ mod tests {
 
     #[test]
     fn only_the_text_of_a_get_that_is_forbidden_is_shown() {
-        let body = br#"{"kind":"Status","message":"canary"}"#;
+        let refusal = status_object(br#"{"kind":"Status","message":"canary"}"#);
         for status in [400, 401, 403, 404, 409, 413, 422, 429, 500, 504] {
             for method in [Method::GET, Method::PATCH] {
-                let shows = status_message(&method, status, body, &Mask::default()).contains("canary");
+                let shows = status_message(&method, status, refusal.as_ref(), &Mask::default()).contains("canary");
                 assert_eq!(shows, status == 403 && method == Method::GET, "{method} {status}");
             }
         }
-        assert!(!status_message(&Method::GET, 403, b"canary", &Mask::default()).contains("canary"));
+        assert!(status_object(b"canary").is_none() && status_object(b"{\"message\":\"canary\"}").is_none());
     }
 }

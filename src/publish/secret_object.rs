@@ -20,6 +20,7 @@ use serde_json::value::RawValue;
 use super::access_token::AccessToken;
 use crate::json::{Object, quote, unquote};
 use crate::secret::Secret;
+use crate::terminal::printable;
 
 /// The keys in the Secret's data.
 const TOKEN: &str = "access-token";
@@ -122,7 +123,7 @@ fn controller(metadata: &Object) -> Option<String> {
     let references = references.into_iter().filter_map(|reference| Object::parse(&reference.get().into()).ok());
     let mut controllers = references.filter(|reference| reference.text("controller") == Some("true"));
     let controller = controllers.next()?;
-    Some(format!("{} {}", controller.string("kind")?, controller.string("name")?))
+    Some(printable(&format!("{} {}", controller.string("kind")?, controller.string("name")?)))
 }
 
 fn marked_by(metadata: &Object) -> Option<String> {
@@ -195,6 +196,7 @@ mod tests {
                 r#""ownerReferences":[{"kind":"A","name":"a"},{"kind":"SealedSecret","name":"b","controller":true}]"#,
                 "owned by SealedSecret b",
             ),
+            (r#""ownerReferences":[{"kind":"A\u202e","name":"\u001b","controller":true}]"#, "owned by A? ?"),
             (r#""ownerReferences":[{"kind":"Deployment","name":"a","controller":false}]"#, "patch"),
             (r#""labels":{"reconcile.external-secrets.io/managed":"true"}"#, "owned by External Secrets"),
             (r#""annotations":{"reconcile.external-secrets.io/data-hash":"1"}"#, "owned by External Secrets"),

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::failure::{Exit, Failure};
 use crate::os::{self, retrying};
-use crate::sibling::sibling;
+use crate::sibling::{is_of_directory, sibling};
 use crate::terminal::reason;
 use crate::token_file::disk;
 use crate::token_file::leftover::Leftover;
@@ -86,7 +86,7 @@ impl TokenPath {
 
     /// The path of a file that is not there yet.
     fn in_its_directory(self, given: &Path) -> Result<Self, Failure> {
-        let Some(name) = given.file_name().filter(|_| !os::is_device(given)) else {
+        let Some(name) = given.file_name().filter(|_| !os::is_device(given) && !is_of_directory(given)) else {
             return Err(self.not_replaceable("is not a file name"));
         };
         let directory = given.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -196,6 +196,9 @@ impl TokenPath {
     pub fn unreadable(&self, error: &io::Error) -> Failure {
         self.failure(Exit::NoInput, format!("cannot read the token file: {}", reason(error))).hint(match error.kind() {
             io::ErrorKind::PermissionDenied => "run as a user who may read it",
+            io::ErrorKind::NotFound if self.resolved.is_symlink() => {
+                "the link points to a missing file: create that file, or remove the link"
+            }
             _ => {
                 "pass the token file as an argument or set DOCUSIGN_TOKEN_FILE; to create it, run docusign-refresh login"
             }

@@ -13,7 +13,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 
 /// The words that run `script` with mounts of its own, and then the program.
-fn with_mounts(script: &str) -> Vec<OsString> {
+pub fn with_mounts(script: &str) -> Vec<OsString> {
     let script = format!("set -e; {script}; exec \"$@\"");
     let words = [needs::own_mounts(), &["sh", "-c", &script, "sh"]].concat();
     words.into_iter().map(OsString::from).collect()

@@ -2,12 +2,14 @@
 
 use crate::kit::{self, TOKEN_FILE, Workspace};
 use crate::needs::Need;
+use crate::places::with_mounts;
 use crate::scene::{Footing, Scene};
 use crate::token_server::{Script, Step};
 use crate::tools;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const FILE: &str = "access-token";
@@ -199,7 +201,8 @@ fn a_file_whose_draft_would_be_the_token_file_is_refused() {
     assert_eq!(workspace.read("tokens.new"), rotation.first_token_file().into_bytes());
 }
 
-/// The directory does not take it: 75, the tokens are safe, and the next run publishes.
+/// A run that would refresh finds it before anything is sent: 73. One that has nothing to send says that the token
+/// file is safe: 75, and the next run publishes.
 #[test]
 fn a_directory_that_can_not_be_written_loses_nothing() {
     if !Need::OtherUsers.is_met() {
@@ -210,21 +213,125 @@ fn a_directory_that_can_not_be_written_loses_nothing() {
         std::os::unix::fs::chown(path, Some(65534), Some(65534)).expect("change the owner");
     }
     fs::create_dir(scene.workspace.path("readers")).expect("make a directory");
-    let publish = || {
+    let run = || {
         let words = crate::needs::as_user("65534", "65534", "12345", &[]).into_iter().map(Into::into);
-        let program = scene.program_under(words.collect());
-        program.args(["--access-token-file", "readers/token", "--min-ttl", "10m"])
+        scene.program_under(words.collect())
     };
+    let publish = || run().args(["--access-token-file", "readers/token", "--min-ttl", "10m"]);
+    let hint = format!("this user must be able to replace it in {}\n", scene.workspace.path("readers").display());
+    let told = publish().run().expect_exit(73).stderr();
+    assert!(told.contains("readers/token: cannot be used as the access token file: permission denied"), "{told}");
+    assert!(told.contains(&format!("hint: nothing was sent; {hint}")), "{told}");
+    assert_eq!(scene.rotation.refreshes(), 0);
+
+    run().run().expect_exit(0);
     let told = publish().run().expect_exit(75).stderr();
     assert!(
         told.contains("readers/token: the access token was not published") && told.contains("; the token file is safe"),
         "{told}"
     );
-    assert_eq!(scene.stored(), Some(1));
+    assert!(told.ends_with(&format!("hint: {hint}hint: correct this, then run again\n")), "{told}");
     std::os::unix::fs::chown(scene.workspace.path("readers"), Some(65534), None).expect("change the owner");
     publish().run().expect_exit(0);
     assert_eq!(scene.workspace.read("readers/token"), access_token(&scene.workspace).into_bytes());
     assert_eq!(scene.rotation.refreshes(), 1);
+}
+
+/// The run ends with 73 and says both; nothing was sent, and no draft is left.
+fn expect_nothing_sent(mut scene: Scene, words: Vec<OsString>, file: &str, why: &str, hint: &str) {
+    for arguments in [&["--access-token-file", file][..], &["--access-token-file", file, "--dry-run"]] {
+        let outcome = scene.program_under(words.clone()).args(arguments.iter().copied()).run().expect_exit(73);
+        let wanted = format!("{file}: cannot be used as the access token file: {why}");
+        assert!(outcome.stderr().contains(&wanted), "{}", outcome.report(&[wanted]));
+        let wanted = format!("hint: nothing was sent; {hint}");
+        assert!(outcome.stderr().contains(&wanted), "{}", outcome.report(&[wanted]));
+        assert!(!outcome.files.keys().any(|name| name.ends_with(".new")), "{}", outcome.report(&[]));
+    }
+    assert_eq!(scene.settle().connections, 0);
+    assert_eq!(scene.stored(), Some(0));
+}
+
+#[test]
+fn a_place_that_can_never_be_written_is_found_before_anything_is_sent() {
+    if !Need::OwnMounts.is_met() {
+        return;
+    }
+    for (mount, file, why, hint) in [
+        (
+            "mkdir volume; mount -t tmpfs tmpfs volume; mount -o remount,ro volume",
+            "volume/at",
+            "read-only file system",
+            "this user must be able to replace it in ",
+        ),
+        (
+            "mkdir volume; mount -t tmpfs -o size=64k tmpfs volume; cat /dev/zero 2>&- >volume/ballast || true",
+            "volume/at",
+            "no space left",
+            "make room in ",
+        ),
+        (
+            "touch at other; mount --bind other at",
+            "at",
+            "resource busy",
+            "it is a single-file bind mount and cannot be replaced: instead, mount ",
+        ),
+    ] {
+        // The second run in the same workspace finds the directory there already.
+        let mount = mount.replace("mkdir", "mkdir -p");
+        expect_nothing_sent(Scene::new("file-never", Footing::Plain), with_mounts(&mount), file, why, hint);
+    }
+}
+
+#[test]
+fn a_file_of_an_owner_that_can_not_be_kept_is_found_before_anything_is_sent() {
+    if !Need::OtherUsers.is_met() {
+        return;
+    }
+    let mut scene = Scene::new("file-foreign", Footing::Plain);
+    scene.workspace.give(FILE, "");
+    for path in [scene.workspace.path(""), scene.workspace.path(TOKEN_FILE)] {
+        std::os::unix::fs::chown(path, Some(65534), Some(65534)).expect("change the owner");
+    }
+    std::os::unix::fs::chown(scene.workspace.path(FILE), Some(65533), Some(65533)).expect("change the owner");
+    let words = crate::needs::as_user("65534", "65534", "12345", &[]).into_iter().map(Into::into);
+    let hint = "run as its owner (65533:65533), or make this user its owner with chown or chgrp";
+    expect_nothing_sent(scene, words.collect(), FILE, "cannot give the draft its owner and mode: ", hint);
+}
+
+#[test]
+fn an_immutable_file_is_found_before_anything_is_sent() {
+    let Some(chattr) = tools::find("chattr") else { return };
+    let mut scene = Scene::new("file-fixed", Footing::Plain);
+    scene.workspace.give(FILE, "");
+    let path = scene.workspace.path(FILE);
+    let change = |sign: &str| {
+        let mut command = Command::new(&chattr);
+        command.arg(sign).arg(&path).stderr(Stdio::null()).status().expect("start chattr").success()
+    };
+    if !change("+i") {
+        return tools::say("skipped: this user or this file system sets no attributes");
+    }
+    let outcome = scene.program().args(["--access-token-file", FILE]).run();
+    assert!(change("-i"));
+    let told = outcome.expect_exit(73).stderr();
+    assert!(told.contains("access token file: it is immutable or append-only"), "{told}");
+    assert!(told.contains("hint: nothing was sent; make it replaceable: chattr -i -a \"access-token\""), "{told}");
+    assert_eq!(scene.settle().connections, 0);
+}
+
+/// A link may hold the separator as well; and one that leads to itself is no missing directory.
+#[test]
+fn links_that_lead_to_no_file_are_refused_with_their_reason() {
+    for (target, why) in [
+        ("readers/token/", "it cannot be looked up: is a directory"),
+        (FILE, "it cannot be looked up: too many levels of symbolic links"),
+    ] {
+        let scene = Scene::new("file-link", Footing::Plain);
+        fs::create_dir(scene.workspace.path("readers")).expect("make a directory");
+        symlink(target, scene.workspace.path(FILE)).expect("make a link");
+        let hint = "name a regular file, or a new one in a directory that exists";
+        expect_nothing_sent(scene, Vec::new(), FILE, why, hint);
+    }
 }
 
 /// A draft that an interrupted run left is in nobody's way.

@@ -188,7 +188,7 @@ fn what_lasts_is_told_at_once() {
             Vec::new()
         })
     };
-    let rows: [(&str, First, usize, &str); 13] = [
+    let rows: [(&str, First, usize, &str); 14] = [
         (
             "absent",
             Box::new(|api| {
@@ -224,7 +224,7 @@ fn what_lasts_is_told_at_once() {
                 )]
             }),
             1,
-            "HTTP status 302",
+            "something else responds there",
         ),
         (
             "html",
@@ -237,6 +237,15 @@ fn what_lasts_is_told_at_once() {
             owned_by(json!({"ownerReferences": [{"kind": "ExternalSecret", "name": "a", "controller": true}]})),
             1,
             "ExternalSecret a writes this Secret",
+        ),
+        (
+            "large",
+            Box::new(|api| {
+                api.change(|secret| secret["data"]["other"] = "A".repeat(1 << 20).into());
+                Vec::new()
+            }),
+            1,
+            "use a Secret of its own for the access token",
         ),
         (
             "sealed",
@@ -258,6 +267,7 @@ fn what_lasts_is_told_at_once() {
         let outcome = pod.run(&[]).expect_exit(75);
         let told = outcome.stderr();
         assert!(told.contains(wanted) && told.contains("; the token file is safe\n"), "{name}: {told}");
+        assert!(told.ends_with("\nhint: correct this, then run again\n"), "{name}: {told}");
         assert!(!told.contains("bigger context") && !told.contains("webhook"), "{name}: {told}");
         assert_eq!((pod.scene.stored(), pod.scene.rotation.refreshes()), (Some(1), 1), "{name}");
         assert_eq!(pod.finish().requests.len(), requests, "{name}: {told}");
@@ -291,7 +301,9 @@ fn what_lasts_longer_than_the_run_is_left_to_the_next() {
         let message = format!("secrets is forbidden: {}", request.field("Authorization").expect("a token"));
         status("403 Forbidden", "Forbidden", &message)
     });
-    let rows: [(&str, Step, &str); 7] = [
+    let portal = Step::response("HTTP/1.1 403 Forbidden\r\nContent-Length: 6\r\n\r\n<html>");
+    let rows: [(&str, Step, &str); 8] = [
+        ("lasting-portal", portal, "something else responds there"),
         ("lasting-echo", echo, "secrets is forbidden: [masked]"),
         ("lasting-403", lasting("403 Forbidden"), "system:serviceaccount:esign:default"),
         ("lasting-503", lasting("503 Service Unavailable"), "HTTP status 503"),
@@ -310,6 +322,7 @@ fn what_lasts_longer_than_the_run_is_left_to_the_next() {
         let began = Instant::now();
         let told = pod.run(&["--timeout", "2s"]).expect_exit(75).stderr();
         assert!(told.contains(wanted), "{name}: {told}");
+        assert!(told.ends_with("\nhint: the next run tries again, even if --min-ttl finds the access token fresh\n"));
         assert!(began.elapsed() < Duration::from_secs(6), "{name}: {:?}", began.elapsed());
         assert_eq!((pod.scene.stored(), pod.scene.rotation.refreshes()), (Some(1), 1), "{name}");
     }
@@ -405,6 +418,7 @@ fn wrong_settings_are_found_before_anything_is_sent() {
     for (name, value, exit) in [
         ("KUBERNETES_SERVICE_HOST", "", 78),
         ("KUBERNETES_SERVICE_HOST", "a b", 78),
+        ("KUBERNETES_SERVICE_HOST", "a:b:c", 78),
         ("KUBERNETES_SERVICE_PORT", "", 78),
         ("KUBERNETES_SERVICE_PORT", "0", 78),
         ("DOCUSIGN_PUBLISH_SECRET", "Upper", 64),
@@ -430,6 +444,7 @@ fn wrong_settings_are_found_before_anything_is_sent() {
         }
         let told = pod.run(&[]).expect_exit(66).stderr();
         assert!(told.contains(file) && told.contains("\nhint: "), "{told}");
+        assert_eq!(told.contains("it is empty"), content == Some(""), "{told}");
         fs::write(&path, kept).expect("write it");
     }
     pod.scene.program().args(["--publish-secret", NAME]).run().expect_exit(78);

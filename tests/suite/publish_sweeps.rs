@@ -1,5 +1,7 @@
 //! Publishing, killed and failed at every system call.
 //!
+//! Before the refresh, the access token file is proven: whatever is struck there, nothing is sent, or all is done.
+//!
 //! What `kills` and `failures` show of a run as a whole is not repeated: here the strikes begin with the call after
 //! the one that commits the tokens. Whatever is struck, the token file is the new one, and the next run, which
 //! finds it fresh, publishes to both places and leaves nothing behind.
@@ -7,6 +9,7 @@
 use crate::api_server::Pod;
 use crate::kit::TOKEN_FILE;
 use crate::needs::Need;
+use crate::scene::{Footing, Scene};
 use crate::strace::{self, Call, Injection, Trace};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -14,6 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 const FILE: &str = "access-token";
+const PROVEN: &str = "access-token.new";
 const ARGUMENTS: [&str; 2] = ["--access-token-file", FILE];
 
 /// Runs made at a time.
@@ -124,4 +128,59 @@ fn a_call_that_fails_while_it_publishes_loses_nothing() {
             pod.scene.workspace.files().get(FILE).is_some_and(|content| *content == pod.stored().into_bytes());
         assert!(code != Some(0) || pod.is_published() && is_in_file, "{what}");
     });
+}
+
+/// Each call that proves the access token file: name and number.
+fn proving() -> Option<Vec<(String, usize)>> {
+    Need::Strace.is_met().then_some(())?;
+    let scene = Scene::new("publish-proven", Footing::Plain);
+    let (outcome, trace) =
+        strace::run(scene.program_under(strace::words(&scene.log(), None)).args(ARGUMENTS), &scene.log());
+    outcome.expect_exit(0);
+    let sent = trace.position(Call::is_on_socket).expect("it sends");
+    let is_same = |call: &Call, other: &Call| call.name == other.name;
+    let calls = trace.calls[..sent].iter().enumerate();
+    let proving: Vec<_> = calls
+        .filter(|(_, call)| call.is_on(PROVEN) || call.is_on(FILE))
+        .map(|(at, call)| (call.name.clone(), trace.calls[..=at].iter().filter(|other| is_same(call, other)).count()))
+        .collect();
+    assert!(proving.len() > 4, "{}", trace.report());
+    Some(proving)
+}
+
+/// Fails or kills a run there. The next one does all, and leaves nothing behind.
+fn strike_proof(injection: &Injection) -> Option<i32> {
+    let mut scene = Scene::new("publish-proof-struck", Footing::Plain);
+    let words = strace::words(&scene.log(), Some(injection));
+    let (outcome, trace) = strace::run(scene.program_under(words).args(ARGUMENTS), &scene.log());
+    let what = format!("{}{}", trace.report(), outcome.report(&[]));
+    let code = outcome.status.code();
+    let refreshes = usize::from(code == Some(0));
+    assert_eq!((scene.settle().requests.len(), scene.stored()), (refreshes, Some(refreshes)), "{what}");
+    scene.program().args(ARGUMENTS).run().expect_exit(0);
+    scene.settle();
+    assert_eq!((scene.stored(), scene.rotation.reuses()), (Some(refreshes + 1), 0), "{what}");
+    assert_eq!(scene.litter(), [FILE], "{what}");
+    code
+}
+
+#[test]
+fn killed_while_it_proves_the_file_a_run_has_sent_nothing() {
+    for (name, n) in proving().into_iter().flatten() {
+        assert_eq!(strike_proof(&Injection::kill(&name, n)), None, "{name} {n}");
+    }
+}
+
+#[test]
+fn a_call_that_fails_while_the_file_is_proven_is_found_before_anything_is_sent() {
+    let Some(proving) = proving() else { return };
+    let mut refused = 0;
+    for (name, n) in proving {
+        for errno in ["EIO", "ENOSPC", "EACCES", "EROFS"] {
+            let code = strike_proof(&Injection::fail(&name, n, errno));
+            assert!(matches!(code, Some(0 | 73)), "{name} {n} {errno}: {code:?}");
+            refused += usize::from(code == Some(73));
+        }
+    }
+    assert!(refused > 10, "{refused}");
 }
