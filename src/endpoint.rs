@@ -144,6 +144,13 @@ pub fn is_host(host: &str) -> bool {
     }
 }
 
+/// Whether a text begins with a URI's scheme (RFC 3986, section 3.1).
+pub fn has_scheme(text: &str) -> bool {
+    let scheme = text.find(':').map_or("", |end| &text[..end]).as_bytes();
+    scheme.first().is_some_and(u8::is_ascii_alphabetic)
+        && scheme.iter().all(|next| next.is_ascii_alphanumeric() || b"+-.".contains(next))
+}
+
 /// An RFC 6749 authorization endpoint: where a human logs in, with a browser.
 #[derive(Debug)]
 pub struct AuthorizationEndpoint(String);
@@ -174,18 +181,16 @@ impl RedirectUri {
     /// Any URI with a scheme, also an application's own or `urn:ietf:wg:oauth:2.0:oob`; but without a
     /// fragment (RFC 6749, section 3.1.2).
     pub fn parse(uri: &str) -> Result<Self, InvalidValue> {
-        const EXAMPLE: &str = "write it as http://localhost/, exactly as it is registered";
-        let scheme = uri.split_once(':').map_or("", |(scheme, _)| scheme);
-        let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-            && scheme.chars().all(|next| next.is_ascii_alphanumeric() || "+-.".contains(next));
         let is_printable = uri.bytes().all(|byte| byte.is_ascii_graphic());
-        match is_scheme && is_printable {
-            true if uri.contains('#') => {
-                Err(InvalidValue::usage("the URI contains a fragment (RFC 6749, section 3.1.2)", EXAMPLE))
-            }
-            true => Ok(Self(uri.to_owned())),
-            false => Err(InvalidValue::usage("not a whole URI", EXAMPLE)),
-        }
+        let query = uri.split_once('?').map_or("", |(_, query)| query);
+        let is_answer = |parameter: &str| "code= state= error=".split(' ').any(|name| parameter.starts_with(name));
+        let what = match has_scheme(uri) && is_printable {
+            false => "not a whole URI",
+            true if uri.contains('#') => "the URI contains a fragment (RFC 6749, section 3.1.2)",
+            true if query.split('&').any(is_answer) => "the URI contains a code, state or error",
+            true => return Ok(Self(uri.to_owned())),
+        };
+        Err(InvalidValue::usage(what, "write it as http://localhost/, exactly as it is registered"))
     }
 
     pub fn as_str(&self) -> &str {
@@ -275,14 +280,28 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_uri_has_a_scheme_and_no_fragment() {
-        for uri in ["http://localhost/", "https://a.example/cb?x=1", "com.example.app:/cb", "urn:ietf:wg:oauth:2.0:oob"]
-        {
+    fn a_redirect_uri_has_a_scheme_and_nothing_that_the_server_adds() {
+        for uri in [
+            "http://localhost/",
+            "https://a.example/cb?x=1&barcode=1",
+            "com.example.app:/cb",
+            "urn:ietf:wg:oauth:2.0:oob",
+        ] {
             assert_eq!(RedirectUri::parse(uri).unwrap().as_str(), uri);
         }
-        for uri in
-            ["", "localhost", "/cb", "http://localhost/#f", "http://localhost/ x", "http://löcalhost/", "1:x", ":x"]
-        {
+        for uri in [
+            "",
+            "localhost",
+            "/cb",
+            "http://localhost/#f",
+            "http://localhost/ x",
+            "http://löcalhost/",
+            "1:x",
+            ":x",
+            "http://localhost/cb?code=x",
+            "http://localhost/cb?a=b&state=x",
+            "a:/?error=",
+        ] {
             assert!(RedirectUri::parse(uri).is_err(), "{uri}");
         }
     }

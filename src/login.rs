@@ -75,11 +75,11 @@ impl Login<'_> {
         self.console.warn_of_oddities(&self.common.client_oddities);
         self.console.ask_to_log_in(&request.address(secrets), self.settings.redirect_uri.as_str());
         let line = input::read_line()?;
-        read_code(&line, &secrets.state).map_err(|no_code| {
+        read_code(&line, &secrets.state, self.settings.redirect_uri.as_str()).map_err(|no_code| {
             let mut mask = Mask::default();
             let masked = [&secrets.state, &secrets.verifier].into_iter().chain(self.common.client.secret());
             masked.for_each(|secret| mask.add(secret.copy()));
-            input::failure(no_code, &mask)
+            input::failure(no_code, &line, &mask)
         })
     }
 

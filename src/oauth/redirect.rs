@@ -3,9 +3,15 @@
 //!
 //! An address has to carry this login's state (section 10.12). A code alone cannot; then only the
 //! verifier of PKCE protects the login. The `iss` parameter (RFC 9207) is not needed: a login knows one server.
+//!
+//! Mail programs, chats and shells change what passes through them. A line is read in spite of that; but what is not
+//! a code is never sent as one, since the server's answer would then blame the code.
+
+use std::net::IpAddr;
 
 use percent_encoding::percent_decode_str;
 
+use crate::endpoint::has_scheme;
 use crate::secret::Secret;
 
 /// Why a line has no code. Texts in it are the server's, and still have to be masked before they are shown.
@@ -29,41 +35,76 @@ pub enum NoCode {
     },
 }
 
+/// How often an address may have been percent-encoded as a parameter of another one.
+const MAX_ENCODED: usize = 3;
+
+/// Where an error stands; if not in `error`, at Facebook, and at Twitter for a user who declined.
+const ERRORS: &str = "error error_reason error_code denied error_description error_message";
+
+const DESCRIPTIONS: &str = "error_description error_message";
+
 /// The code in a pasted line.
 #[expect(clippy::disallowed_methods, reason = "read for the code in it")]
-pub fn read_code(line: &Secret, state: &Secret) -> Result<Secret, NoCode> {
-    let line = without_quotes(line.expose());
+pub fn read_code(line: &Secret, state: &Secret, redirect_uri: &str) -> Result<Secret, NoCode> {
+    // The path of a file.
+    let mut has_address = line.expose().starts_with('.');
+    let line = without_marks(line.expose());
     if line.is_empty() {
         return Err(NoCode::Empty);
     }
     if line.contains(|character: char| character.is_whitespace() || character.is_control()) {
         return Err(NoCode::Unreadable);
     }
-    match Response::read(line) {
-        Some(response) => response.code(state.expose()),
-        None if line.contains("://") => Err(NoCode::Missing),
-        None if !line.is_ascii() => Err(NoCode::Unreadable),
-        None => {
-            let decoded = percent_decode_str(line).decode_utf8_lossy();
-            // A whole address may be percent-encoded, as in another one's parameter.
-            let is_address = decoded.contains("://") || decoded.contains("state=");
-            match Response::read(&decoded).filter(|_| is_address) {
-                Some(response) => response.code(state.expose()),
-                None if is_address => Err(NoCode::Missing),
-                None => Ok(Secret::new(decoded)),
+    // A shell has put these before a separator.
+    let mut text = line.replace(['\\', '^'], "");
+    for _ in 0..=MAX_ENCODED {
+        if is_address(&text, redirect_uri) {
+            match Response::read(&text).code(state.expose()) {
+                // It may be in an address within this one.
+                Err(NoCode::Missing) => has_address = true,
+                outcome => return outcome,
             }
         }
+        text = decode(&text);
+    }
+    if has_address { Err(NoCode::Missing) } else { bare_code(line) }
+}
+
+/// A code, and nothing else.
+fn bare_code(line: &str) -> Result<Secret, NoCode> {
+    // In an address these are percent-encoded.
+    let is_clean = line.bytes().all(|byte| byte.is_ascii_graphic() && !b"{}[]\"<>\\|^`?#".contains(&byte));
+    let code = decode(line);
+    match is_clean && decode(&code) == code {
+        true => Ok(Secret::new(code)),
+        false => Err(NoCode::Unreadable),
     }
 }
 
-/// Without white space, quotes, a mail's angle brackets, and what a terminal adds around a paste.
-fn without_quotes(line: &str) -> &str {
-    let is_quote = |character: char| character.is_whitespace() || "\"'`<>\u{feff}“”‘’«»".contains(character);
+fn decode(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+/// Whether a text is an address, or a part of one that is not its code.
+fn is_address(text: &str, redirect_uri: &str) -> bool {
+    let parts = |text| str::split(text, ['/', ':', '?']);
+    let host = parts(text).next().unwrap_or_default();
+    host == "localhost"
+        || host.parse::<IpAddr>().is_ok()
+        || !host.is_empty() && parts(redirect_uri).any(|part| part == host)
+        || has_scheme(text)
+        || ":// code= state= error=".split(' ').any(|part| text.contains(part))
+}
+
+/// Without what stands around an address in a text, or is added by a terminal around a paste. No code ends with it.
+fn without_marks(line: &str) -> &str {
+    const AROUND: &str = "\"'`<>.,();]|\u{1b}\u{feff}\u{200b}\u{200e}“”‘’«»";
+    let is_around = |character: char| character.is_whitespace() || AROUND.contains(character);
     let mut rest = line;
     loop {
-        let mut inner = rest.trim_matches(is_quote);
-        inner = inner.strip_prefix("\u{1b}[200~").unwrap_or(inner);
-        inner = inner.strip_suffix("\u{1b}[201~").unwrap_or(inner);
+        let mut inner = rest.trim_matches(is_around);
+        inner = inner.strip_prefix("[200~").unwrap_or(inner);
+        inner = inner.strip_suffix("[201~").unwrap_or(inner);
         if inner == rest {
             return inner;
         }
@@ -79,49 +120,61 @@ struct Response {
 }
 
 impl Response {
-    /// None if the line has no parameters. They are in the query, or at some servers in the fragment.
-    fn read(line: &str) -> Option<Self> {
+    /// The parameters are in the query, or at some servers in the fragment.
+    fn read(line: &str) -> Self {
         let (address, parameters) = match line.find(['?', '#']) {
             Some(at) => (&line[..at], &line[at + 1..]),
-            None if ["code=", "state=", "error="].iter().any(|start| line.starts_with(start)) => ("", line),
-            None => return None,
+            None => ("", line),
         };
-        // As copied from the source of a page.
-        let parameters = parameters.replace("&amp;", "&");
         // Form-encoded (section 4.1.2), so '+' is a space.
-        let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
-        let parameters = parameters.split(['&', '#', '?']).filter_map(|parameter| parameter.split_once('='));
+        let decode = |text: &str| decode(&text.replace('+', " "));
+        // ';' ends the "&amp;" of a page's source, and in an older form of query stands for '&'.
+        let parameters = parameters.split(['&', '#', '?', ';']).filter_map(|parameter| parameter.split_once('='));
         let parameters = parameters.map(|(name, value)| (decode(name), decode(value))).collect();
-        Some(Self { has_address: !address.is_empty(), parameters })
+        Self { has_address: !address.is_empty(), parameters }
     }
 
     fn code(&self, state: &str) -> Result<Secret, NoCode> {
-        if let Some(code) = self.one("error")? {
-            let description = self.one("error_description")?;
-            return Err(NoCode::Rejected { code: code.to_owned(), description: description.map(str::to_owned) });
-        }
         let code = self.one("code")?;
-        if code.is_none() && self.one("code_challenge")?.is_some() {
+        let error = self.first(if code.is_some() { "error" } else { ERRORS });
+        if let Some(error) = error {
+            let description = self.first(DESCRIPTIONS).filter(|description| *description != error);
+            return Err(NoCode::Rejected { code: error.to_owned(), description: description.map(str::to_owned) });
+        }
+        if code.is_none() && self.first("code_challenge").is_some() {
             return Err(NoCode::NotYetLoggedIn);
         }
-        match self.one("state")? {
-            Some(given) if given == state => {}
-            Some(given) if state.starts_with(given) => return Err(NoCode::CutOff),
-            Some(_) => return Err(NoCode::OtherState),
-            None if code.is_none() => return Err(NoCode::Missing),
-            None if self.has_address => return Err(NoCode::CutOff),
-            None => {}
+        match (code, self.one("state")?) {
+            // Whatever a text adds to an address stands behind it.
+            (Some(code), Some(given)) if given.starts_with(state) => Ok(Secret::new(code)),
+            (_, Some(given)) if given != state && state.starts_with(given) => Err(NoCode::CutOff),
+            (None, _) => Err(NoCode::Missing),
+            (_, Some(_)) => Err(NoCode::OtherState),
+            (_, None) if self.has_address => Err(NoCode::CutOff),
+            (Some(code), None) => Ok(Secret::new(code)),
         }
-        code.map(Secret::new).ok_or(NoCode::Missing)
     }
 
-    /// The parameter of this name. An empty one counts as missing.
+    /// What the first of these parameters says that is there.
+    fn first(&self, names: &str) -> Option<&str> {
+        let given = |name| self.parameters.iter().find(|(key, value)| key == name && !value.is_empty());
+        let (name, value) = names.split(' ').find_map(given)?;
+        // The value of `denied` is a token.
+        Some(if name == "denied" { name } else { value })
+    }
+
+    /// The parameter of this name. An empty one counts as missing. An address that was pasted twice has each one twice,
+    /// the first with the beginning of the second address behind it.
     fn one(&self, name: &'static str) -> Result<Option<&str>, NoCode> {
-        let mut values = self.parameters.iter().filter(|(key, _)| key == name);
-        match (values.next(), values.next()) {
-            (_, Some(_)) => Err(NoCode::Repeated(name)),
-            (value, None) => Ok(value.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())),
+        let mut shortest: Option<&str> = None;
+        for (_, value) in self.parameters.iter().filter(|(key, value)| key == name && !value.is_empty()) {
+            match shortest {
+                Some(known) if value.starts_with(known) => {}
+                Some(known) if !known.starts_with(value) => return Err(NoCode::Repeated(name)),
+                _ => shortest = Some(value),
+            }
         }
+        Ok(shortest)
     }
 }
 
@@ -131,7 +184,8 @@ mod tests {
 
     #[expect(clippy::disallowed_methods, reason = "test")]
     fn read(line: &str) -> Result<String, NoCode> {
-        read_code(&Secret::new(line), &Secret::new("s-T_1")).map(|code| code.expose().to_owned())
+        read_code(&Secret::new(line), &Secret::new("s-T_1"), "https://a.example/cb")
+            .map(|code| code.expose().to_owned())
     }
 
     #[test]
@@ -163,6 +217,42 @@ mod tests {
             ("eyJ0eXAi.MQ_a-b~c/d+e==", "eyJ0eXAi.MQ_a-b~c/d+e=="),
             ("one%2Fuse", "one/use"),
             ("'c'\n", "c"),
+            // Percent-encoded more than once, or within another address.
+            ("http%253A%252F%252Flocalhost%252F%253Fcode%253Dc%2526state%253Ds-T_1", "c"),
+            ("http://localhost/?code%3Da%252Fb%26state%3Ds-T_1", "a/b"),
+            (
+                "https://safe.example/?url=http%3A%2F%2Flocalhost%2F%3Fcode%3Da%252Fb%26state%3Ds-T_1&data=05%7C02%7C",
+                "a/b",
+            ),
+            ("https://www.google.com/url?q=http://localhost/%3Fcode%3Dc%26state%3Ds-T_1&sa=D", "c"),
+            (
+                "about:neterror?e=connectionFailure&u=http%3A//localhost/%3Fcode%3Dc%26state%3Ds-T_1&d=Firefox%20can",
+                "c",
+            ),
+            ("v%5E1.1%23i%5E1", "v^1.1#i^1"),
+            // What a text has around an address.
+            ("http://localhost/?code=c&state=s-T_1.", "c"),
+            ("(http://localhost/?code=c&state=s-T_1),", "c"),
+            ("http://localhost/?code=c&state=s-T_1/", "c"),
+            ("http://localhost/?code=c&state=s-T_1_", "c"),
+            ("http://localhost/?code=c&state=s-T_1%20", "c"),
+            ("http://localhost/?code=c&state=s-T_1=", "c"),
+            ("http://localhost/?code=c&state=s-T_1\u{200b}", "c"),
+            ("<http://localhost/?code=c&state=s-T_1|localhost>", "c"),
+            ("http://localhost/?state=s-T_1&code=c.", "c"),
+            ("http://localhost/?state=s-T_1&code=c\u{200b});", "c"),
+            ("[200~http://localhost/?state=s-T_1&code=c[201~", "c"),
+            ("[http://localhost/?state=s-T_1&code=c](http://localhost/?state=s-T_1&code=c)", "c"),
+            ("http://localhost/?code=c&state=s-T_1http://localhost/?code=c&state=s-T_1", "c"),
+            ("http://localhost/?code=c&state=s-T_1#code=c", "c"),
+            // What a separator becomes.
+            ("http://localhost/?code=c&#38;state=s-T_1", "c"),
+            ("http://localhost/?code=c&#x26;state=s-T_1", "c"),
+            ("http://localhost/?code=c&AMP;state=s-T_1", "c"),
+            ("http://localhost/?code=c&amp;amp;state=s-T_1", "c"),
+            ("http://localhost/?code=c;state=s-T_1", "c"),
+            ("http://localhost/?code=c^&state=s-T_1", "c"),
+            ("http://localhost/\\?code\\=c\\&state\\=s-T_1", "c"),
         ] {
             assert_eq!(read(line), Ok(wanted.to_owned()), "{line}");
         }
@@ -190,16 +280,16 @@ mod tests {
             ("http://localhost/?code=c&state=", NoCode::CutOff),
             ("http://localhost/?code=c&state=s-T", NoCode::CutOff),
             ("http://localhost/?code=c&state=t", NoCode::OtherState),
-            ("http://localhost/?code=c&state=s-T_1x", NoCode::OtherState),
+            ("http://localhost/?state=s-T", NoCode::CutOff),
             ("code=c&state=t", NoCode::OtherState),
             ("http%3A%2F%2Flocalhost%2F%3Fcode%3Dc%26state%3Dt", NoCode::OtherState),
             ("http%3A%2F%2Flocalhost%2F", NoCode::Missing),
             ("http%3A%2F%2Flocalhost%2F%3Fcode%3Dc%26sta", NoCode::CutOff),
             ("http%3A%2F%2Flocalhost%2F%3Ferror%3Daccess_denied", rejected("access_denied", None)),
             ("http://localhost/?code=c&code=d&state=s-T_1", NoCode::Repeated("code")),
-            ("http://localhost/?code=c&state=s-T_1#code=c", NoCode::Repeated("code")),
+            ("http://localhost/?code=c&state=s-T_1#code=d", NoCode::Repeated("code")),
             ("http://localhost/?code=c&state=t&state=s-T_1", NoCode::Repeated("state")),
-            ("http://localhost/?error=a&error=b&state=s-T_1", NoCode::Repeated("error")),
+            ("http://localhost/?error=a&error=b&state=s-T_1", rejected("a", None)),
             ("https://a.example/auth?response_type=code&state=s-T_1&code_challenge=x", NoCode::NotYetLoggedIn),
             ("http://localhost/?error=access_denied&state=s-T_1", rejected("access_denied", None)),
             ("http://localhost/?error=access_denied", rejected("access_denied", None)),
@@ -208,6 +298,23 @@ mod tests {
                 rejected("access_denied", Some("The user said no")),
             ),
             ("http://localhost/?error=server_error&code=c&state=s-T_1", rejected("server_error", None)),
+            ("http://localhost/?error_reason=user_denied&state=s-T_1", rejected("user_denied", None)),
+            ("http://localhost/?denied=t0ken", rejected("denied", None)),
+            ("http://localhost/?error_code=7&error_message=No+app", rejected("7", Some("No app"))),
+            ("http://localhost/?error_description=No+app&state=s-T_1", rejected("No app", None)),
+            // Addresses without parameters.
+            ("localhost", NoCode::Missing),
+            ("localhost/callback", NoCode::Missing),
+            ("a.example/cb", NoCode::Missing),
+            ("127.0.0.1:8080", NoCode::Missing),
+            ("[::1]/", NoCode::Unreadable),
+            ("about:blank", NoCode::Missing),
+            ("code:abc", NoCode::Missing),
+            ("./t.json", NoCode::Missing),
+            ("https://a.example/signin?then=%2Fauth%3Fcode_challenge%3Dx%26state%3Ds-T_1", NoCode::NotYetLoggedIn),
+            ("{\"code\":\"abc\",\"state\":\"x\"}", NoCode::Unreadable),
+            ("c|d", NoCode::Unreadable),
+            ("a%252Fb", NoCode::Unreadable),
         ] {
             assert_eq!(read(line), Err(wanted), "{line}");
         }

@@ -260,11 +260,20 @@ fn a_line_without_a_code_sends_nothing_and_leaves_nothing() {
         ("http://localhost/", 65, "the address has no code"),
         ("http://localhost/?state=$STATE", 65, "the address has no code"),
         ("http://localhost/?code=Canary7", 65, "the address was cut off"),
+        (
+            "http://localhost/?code=Canary7",
+            65,
+            "hint: the address was broken over several lines: paste it as one line\n",
+        ),
         ("http://localhost/?code=Canary7&state=", 65, "the address was cut off"),
         ("http://localhost/?code=Canary7&state=$HALF", 65, "the address was cut off"),
         ("http://localhost/?code=Canary7&state=other", 65, "another login"),
-        ("http://localhost/?code=Canary7&code=Canary7&state=$STATE", 65, "more than one code"),
+        ("http://localhost/?code=Canary7&code=Canary8&state=$STATE", 65, "more than one code"),
         ("http%3A%2F%2Flocalhost%2F%3Fcode%3DCanary7%26state%3Dother", 65, "another login"),
+        ("http%253A%252F%252Flocalhost%252F%253Fcode%253DCanary7%2526state%253Dother", 65, "another login"),
+        ("localhost/", 65, "the address has no code"),
+        ("127.0.0.1:8080", 65, "the address has no code"),
+        ("{\"code\":\"Canary7\"}", 65, "neither an address nor a code"),
         ("$ADDRESS", 65, "this is the address to open"),
         ("http://localhost/?error=access_denied&state=$STATE", 77, "the server says \"access_denied\"\n"),
         (
@@ -275,6 +284,15 @@ fn a_line_without_a_code_sends_nothing_and_leaves_nothing() {
         ("http://localhost/?error=invalid_scope&state=$STATE", 78, "hint: check --scope"),
         ("http://localhost/?error=temporarily_unavailable&state=$STATE", 75, "later"),
         ("http://localhost/?error=unauthorized_client&state=$STATE", 78, "--redirect-uri"),
+        ("http://localhost/?error=user_cancelled_login&state=$STATE", 77, "agree in the browser"),
+        ("http://localhost/?error=user_cancelled_authorize&state=$STATE", 77, "agree in the browser"),
+        ("http://localhost/?error=user_denied&state=$STATE", 77, "agree in the browser"),
+        ("http://localhost/?error=cancelled&state=$STATE", 77, "agree in the browser"),
+        ("http://localhost/?error=consent_declined&state=$STATE", 77, "agree in the browser"),
+        ("http://localhost/?error=account_selection_required&state=$STATE", 77, "agree in the browser"),
+        ("http://localhost/?error_reason=user_denied&state=$STATE", 77, "the server says \"user_denied\"\n"),
+        ("http://localhost/?denied=t0ken", 77, "the server says \"denied\"\n"),
+        ("http://localhost/?error_code=7&error_message=No+app", 78, "the server says \"7\": \"No app\"\n"),
     ];
     for (line, exit, text) in table {
         let stage = Stage::new("login-line");
@@ -284,7 +302,8 @@ fn a_line_without_a_code_sends_nothing_and_leaves_nothing() {
         let line = line.replace("$STATE", &state).replace("$HALF", &state[..9]).replace("$ADDRESS", &address);
         let outcome = paste(running, stdin, &line).expect_exit(exit);
         expect(&outcome, text);
-        expect(&outcome, "hint: ");
+        let last_hint = outcome.stderr().lines().last().unwrap_or_default().to_owned();
+        assert!(last_hint.starts_with("hint: run the login again"), "{}", outcome.report(&["the next step".into()]));
         assert!(!outcome.stderr().replace(&address, "").contains(&state), "{}", outcome.report(&["the state".into()]));
         assert_eq!(names(&outcome), [""; 0], "{}", outcome.report(&[]));
         assert_eq!(stage.server.finish().connections, 0);
@@ -322,6 +341,7 @@ fn a_line_that_is_too_long_is_not_cut_off() {
     let stage = Stage::new("login-long-line");
     let outcome = stage.log_in_with(&"Canary7".repeat(10_000)).expect_exit(65);
     expect(&outcome, "the line is longer than 64 KiB");
+    expect(&outcome, "hint: run the login again and open the new address\n");
     assert_eq!(stage.server.finish().connections, 0);
 }
 
@@ -417,6 +437,7 @@ fn a_late_code_is_told_as_that() {
     let outcome = stage.log_in().expect_exit(77);
     expect(&outcome, "not logged in at localhost: the server says \"invalid_grant\": \"expired_client_token\"");
     expect(&outcome, "two minutes");
+    expect(&outcome, "hint: check --client-id, the client secret and --client-auth\n");
     assert_eq!(names(&outcome), [""; 0], "{}", outcome.report(&[]));
 }
 
@@ -460,6 +481,50 @@ fn the_request_is_never_repeated() {
         let record = stage.server.finish();
         assert_eq!(record.requests.len(), 1, "{number}: {}", kit::report_of(&record));
     }
+}
+
+/// In the words of GitHub, Slack, HubSpot, Facebook and Google.
+#[test]
+fn what_is_wrong_is_told_whatever_the_server_calls_it() {
+    const REJECTED: (i32, &str) = (77, "a code works only once");
+    const REDIRECT_URI: (i32, &str) = (78, "hint: check --redirect-uri: it must be exactly as registered\n");
+    let table = [
+        (
+            "200 OK",
+            r#"{"error":"bad_verification_code","error_description":"The code passed is incorrect or expired."}"#,
+            REJECTED,
+        ),
+        ("200 OK", r#"{"ok":false,"error":"code_already_used"}"#, REJECTED),
+        ("400 Bad Request", r#"{"status":"BAD_AUTH_CODE","message":"missing or unknown auth code"}"#, REJECTED),
+        (
+            "400 Bad Request",
+            r#"{"error":{"message":"This authorization code has been used.","type":"OAuthException","code":100}}"#,
+            REJECTED,
+        ),
+        ("400 Bad Request", r#"{"error":"redirect_uri_mismatch"}"#, REDIRECT_URI),
+        ("200 OK", r#"{"ok":false,"error":"bad_redirect_uri"}"#, REDIRECT_URI),
+        ("400 Bad Request", r#"{"error":"invalid_request","error_description":"Invalid redirect_uri"}"#, REDIRECT_URI),
+        (
+            "400 Bad Request",
+            r#"{"error":"invalid_request","error_description":"Missing parameter: code"}"#,
+            (78, "check --token-endpoint"),
+        ),
+    ];
+    for (status, body, (exit, hint)) in table {
+        let script = Script::always(Step::response(json_response(status, body)));
+        let outcome = Stage::scripted("login-words", script).log_in_with(CODE).expect_exit(exit);
+        expect(&outcome, hint);
+        expect(&outcome, "run the login again");
+    }
+}
+
+/// The code of a login that sent nothing was not used.
+#[test]
+fn a_login_that_sent_nothing_says_so() {
+    let stage = Stage::scripted("login-not-sent", Script::always(Step::close_before_handshake()));
+    let outcome = stage.login().args(["--timeout", "1s"]).stdin(format!("{CODE}\n")).run().expect_exit(75);
+    expect(&outcome, "hint: nothing was sent; ");
+    expect(&outcome, "hint: then run the login again: this address was for this run only\n");
 }
 
 /// What was certainly not sent is sent as soon as it can be.
@@ -655,21 +720,29 @@ fn a_terminal_that_cuts_off_the_address_is_told_as_that() {
     let long = "c".repeat(5000);
     let tokens =
         || Step::response(json_response("200 OK", r#"{"access_token":"Canary7-a","refresh_token":"Canary7-r"}"#));
-    for (before, code, exit) in [("", "code", 0), ("", long.as_str(), 65), ("stty -icanon; ", long.as_str(), 0)] {
+    let by_code = |code: &str| format!("http://localhost/?code={code}&state=$STATE");
+    let by_state = |code: &str| format!("http://localhost/?state=$STATE&code={code}");
+    for (before, code, line, exit) in [
+        ("", "code", by_code("code"), 0),
+        ("", long.as_str(), by_code(&long), 65),
+        ("", &long, by_state(&long), 65),
+        ("", &long, long.clone(), 65),
+        ("stty -icanon; ", &long, by_code(&long), 0),
+    ] {
         let stage = Stage::scripted("login-terminal", Script::always(tokens()));
         let terminal = format!("exec script -qec \"{before}exec $*\" /dev/null");
         let terminal = ["/bin/sh".to_owned(), "-c".to_owned(), terminal, "sh".to_owned()];
         let (running, mut keyboard) = stage.login().under(terminal).start_with_open_stdin();
         let state = parameter(&running.await_line_of_stdout("https://"), "state");
         running.await_line_of_stdout("docusign-refresh: docusign.json: paste");
-        writeln!(keyboard, "http://localhost/?code={code}&state={state}").expect("type a line");
+        writeln!(keyboard, "{}", line.replace("$STATE", &state)).expect("type a line");
         let outcome = running.wait().expect_exit(exit);
         if exit == 0 {
             assert_eq!(stage.stored()["refresh_token"], "Canary7-r");
             assert_eq!(token_request(&stage.server.finish()).parameter("code").as_deref(), Some(code));
         } else {
             let shown = outcome.stdout();
-            assert!(shown.contains("the address was cut off") && shown.contains("4095"), "{}", outcome.report(&[]));
+            assert!(shown.contains("was cut off") && shown.contains("4095"), "{}", outcome.report(&[]));
         }
     }
 }
