@@ -3,7 +3,7 @@
 //! What they mean on this machine and in this environment is up to `config`. Failures name the option and never
 //! its value, which may be a secret that was typed in the wrong place.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use lexopt::Arg::{Long, Short, Value};
 
@@ -13,7 +13,7 @@ use crate::config::{
 };
 use crate::endpoint::{AuthorizationEndpoint, Environment, RedirectUri, TokenEndpoint};
 use crate::exchange::Replay;
-use crate::failure::{EXITS, Failure};
+use crate::failure::{EXITS, Failure, InvalidValue};
 use crate::secret::Secret;
 use crate::terminal::printable;
 
@@ -115,29 +115,25 @@ fn take(arguments: &mut Arguments, option: &str, parser: &mut lexopt::Parser) ->
         value => Ok(value),
     };
     match option {
-        "--environment" => once(option, &mut arguments.environment, read_value(option, &value()?, Environment::parse)?),
-        "--token-endpoint" => {
-            once(option, &mut arguments.token_endpoint, read_value(option, &value()?, TokenEndpoint::parse)?)
-        }
-        "--client-id" => once(option, &mut arguments.client_id, read_value(option, &value()?, parse_client_id)?),
+        "--environment" => read_once(option, &mut arguments.environment, &value()?, Environment::parse),
+        "--token-endpoint" => read_once(option, &mut arguments.token_endpoint, &value()?, TokenEndpoint::parse),
+        "--client-id" => read_once(option, &mut arguments.client_id, &value()?, parse_client_id),
         "--client-secret-file" => once(option, &mut arguments.client_secret_file, value()?.into()),
-        "--client-auth" => once(option, &mut arguments.client_auth, read_value(option, &value()?, AuthMethod::parse)?),
+        "--client-auth" => read_once(option, &mut arguments.client_auth, &value()?, AuthMethod::parse),
         "--param" => {
             arguments.params.push(read_value(option, &value()?, parse_parameter)?);
             Ok(())
         }
         "--header" => add_header(arguments, option, read_value(option, &value()?, parse_header)?),
-        "--min-ttl" => once(option, &mut arguments.min_ttl, read_value(option, &value()?, parse_duration)?),
-        "--print" => once(option, &mut arguments.print, read_value(option, &value()?, Print::parse)?),
+        "--min-ttl" => read_once(option, &mut arguments.min_ttl, &value()?, parse_duration),
+        "--print" => read_once(option, &mut arguments.print, &value()?, Print::parse),
         "--access-token-file" => once(option, &mut arguments.access_token_file, value()?.into()),
         "--access-token-format" => {
-            once(option, &mut arguments.access_token_format, read_value(option, &value()?, AccessTokenFormat::parse)?)
+            read_once(option, &mut arguments.access_token_format, &value()?, AccessTokenFormat::parse)
         }
-        "--publish-secret" => {
-            once(option, &mut arguments.publish_secret, read_value(option, &value()?, SecretName::parse)?)
-        }
-        "--timeout" => once(option, &mut arguments.timeout, read_value(option, &value()?, parse_timeout)?),
-        "--lock-timeout" => once(option, &mut arguments.lock_timeout, read_value(option, &value()?, parse_duration)?),
+        "--publish-secret" => read_once(option, &mut arguments.publish_secret, &value()?, SecretName::parse),
+        "--timeout" => read_once(option, &mut arguments.timeout, &value()?, parse_timeout),
+        "--lock-timeout" => read_once(option, &mut arguments.lock_timeout, &value()?, parse_duration),
         "--ca-file" => once(option, &mut arguments.ca_file, value()?.into()),
         "--client-cert" => once(option, &mut arguments.client_cert, value()?.into()),
         "--client-key" => once(option, &mut arguments.client_key, value()?.into()),
@@ -152,13 +148,10 @@ fn take(arguments: &mut Arguments, option: &str, parser: &mut lexopt::Parser) ->
             "put the secret in a file and give --client-secret-file FILE, or - for standard input",
         )),
         "--userinfo" => once(option, &mut arguments.login.userinfo, Userinfo::Store),
-        "--scope" => once(option, &mut arguments.login.scope, read_value(option, &value()?, parse_scope)?),
-        "--redirect-uri" => {
-            once(option, &mut arguments.login.redirect_uri, read_value(option, &value()?, RedirectUri::parse)?)
-        }
+        "--scope" => read_once(option, &mut arguments.login.scope, &value()?, parse_scope),
+        "--redirect-uri" => read_once(option, &mut arguments.login.redirect_uri, &value()?, RedirectUri::parse),
         "--authorization-endpoint" => {
-            let endpoint = read_value(option, &value()?, AuthorizationEndpoint::parse)?;
-            once(option, &mut arguments.login.authorization_endpoint, endpoint)
+            read_once(option, &mut arguments.login.authorization_endpoint, &value()?, AuthorizationEndpoint::parse)
         }
         _ => Err(Failure::usage(option, "no such option", SEE_HELP)),
     }
@@ -183,6 +176,15 @@ fn speak(arguments: &mut Arguments, wanted: Verbosity) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
+}
+
+fn read_once<T>(
+    option: &str,
+    place: &mut Option<T>,
+    value: &OsStr,
+    parse: fn(&str) -> Result<T, InvalidValue>,
+) -> Result<(), Failure> {
+    once(option, place, read_value(option, value, parse)?)
 }
 
 fn once<T>(option: &str, place: &mut Option<T>, value: T) -> Result<(), Failure> {

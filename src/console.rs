@@ -55,14 +55,18 @@ impl Console {
     }
 
     /// Prompts for a login, also with `--quiet`. The address is on a line of its own, so that it can be copied; it
-    /// is shown with the state in it.
+    /// is shown with the state in it. `within` is how long the code is valid, if that is known.
     #[expect(clippy::disallowed_methods, reason = "printed to be opened in a browser")]
-    pub fn ask_to_log_in(&self, address: &Secret, redirect_uri: &str) {
+    pub fn ask_to_log_in(&self, address: &Secret, redirect_uri: &str, within: &str) {
         self.write_line(format_args!("to log in, open this address in a browser:\n\n{}\n", address.expose()));
+        // The page itself shows the code: urn:ietf:wg:oauth:2.0:oob.
+        if redirect_uri.starts_with("urn:") {
+            return self.write_line(format_args!("paste the code that the page shows{within}, and press Enter:"));
+        }
         self.write_line(format_args!(
             "after the login, the browser goes to {redirect_uri} with a code; an error page there does no harm"
         ));
-        self.write_line(format_args!("paste the whole address of that page here within two minutes, and press Enter:"));
+        self.write_line(format_args!("paste the whole address of that page here{within}, and press Enter:"));
     }
 
     fn write_line(&self, line: fmt::Arguments<'_>) {

@@ -35,7 +35,7 @@ use crate::report::{Issued, Outcome, Report};
 use crate::secret::Secret;
 use crate::token_file::{LockedTokenFile, TokenFile};
 use crate::token_set::TokenSet;
-use crate::transport::{Client, Deadlines, Method, Network, Request, TransportFailure};
+use crate::transport::{Client, Deadlines, Method, Network, Request};
 
 /// Logs in, and stores the tokens.
 pub fn run(settings: &LoginSettings, network: Network, console: &Console) -> Result<Report, Failure> {
@@ -73,7 +73,8 @@ impl Login<'_> {
             scope: &self.settings.scope,
         };
         self.console.warn_of_oddities(&self.common.client_oddities);
-        self.console.ask_to_log_in(&request.address(secrets), self.settings.redirect_uri.as_str());
+        let within = if self.common.endpoint.docusign().is_some() { " within two minutes" } else { "" };
+        self.console.ask_to_log_in(&request.address(secrets), self.settings.redirect_uri.as_str(), within);
         let line = input::read_line()?;
         read_code(&line, &secrets.state, self.settings.redirect_uri.as_str()).map_err(|no_code| {
             let mut mask = Mask::default();
@@ -165,9 +166,7 @@ impl Login<'_> {
         self.journal.step(format_args!("asking {} for the accounts", self.common.endpoint.host()));
         let response = client.send(&request, deadlines);
         client.release_signals();
-        let response = response.map_err(|failure| match failure {
-            TransportFailure::NotSent(reason) | TransportFailure::OutcomeUnknown(reason) => reason.to_string(),
-        })?;
+        let response = response.map_err(|failure| failure.reason().to_string())?;
         match response.status {
             200 => account::default_account(&response.content()).map_err(str::to_owned),
             status => Err(format!("HTTP status {status}")),

@@ -1,7 +1,7 @@
 //! The outcome of a successful run, as text. Pure: `console` writes it.
 
 use std::fmt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use crate::config::{Print, Settings};
 use crate::failure::{Exit, Failure};
@@ -190,8 +190,7 @@ fn status(report: &Report, settings: &Settings, now: SystemTime) -> String {
         Outcome::AnotherRun => ("another-run", "null".to_owned()),
         Outcome::DryRun { .. } => ("dry-run", "null".to_owned()),
     };
-    let since_epoch = report.stored.expires_at(now).and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-    let expires_at = since_epoch.map_or("null".to_owned(), |since_epoch| since_epoch.as_secs().to_string());
+    let expires_at = report.stored.expires_at_seconds(now).map_or("null".to_owned(), |at| at.to_string());
     let token_file = quote(&settings.token_file.to_string_lossy());
     let endpoint = quote(&settings.endpoint.to_string());
     format!(

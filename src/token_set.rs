@@ -10,7 +10,7 @@ mod spelling;
 mod timestamp;
 
 use std::io::{self, Read};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::json::{Layout, Object, unquote};
 use crate::member_names::Subject;
@@ -131,6 +131,11 @@ impl TokenSet {
     pub fn expires_at(&self, now: SystemTime) -> Option<SystemTime> {
         self.access_token.as_ref()?;
         expiry::end_of_access_token(&self.members, now)
+    }
+
+    /// The same, in seconds since 1970.
+    pub fn expires_at_seconds(&self, now: SystemTime) -> Option<u64> {
+        Some(self.expires_at(now)?.duration_since(UNIX_EPOCH).ok()?.as_secs())
     }
 
     /// How long the access token of a response is valid, if the response says so.

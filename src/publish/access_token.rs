@@ -1,6 +1,6 @@
 //! The access token as it is published.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use crate::secret::Secret;
 use crate::token_set::TokenSet;
@@ -18,10 +18,9 @@ pub struct AccessToken<'a> {
 impl<'a> AccessToken<'a> {
     /// None if the token file holds no access token.
     pub fn of(stored: &'a TokenSet, before: Option<&'a TokenSet>, now: SystemTime) -> Option<Self> {
-        let since_epoch = |at: SystemTime| at.duration_since(UNIX_EPOCH).ok();
         Some(Self {
             token: stored.access_token()?,
-            expires_at: stored.expires_at(now).and_then(since_epoch).map(|since| since.as_secs()),
+            expires_at: stored.expires_at_seconds(now),
             replaced: before.and_then(TokenSet::access_token),
         })
     }

@@ -37,9 +37,7 @@ use crate::oauth::Mask;
 use crate::report::Published;
 use crate::secret::Secret;
 use crate::terminal::reason;
-use crate::transport::{
-    Client, Content, Deadlines, End, Method, Network, Reason, Request, Response, Roots, TransportFailure,
-};
+use crate::transport::{Client, Content, Deadlines, End, Method, Network, Reason, Request, Response, Roots};
 
 /// One request may take this long: an API server that accepts a connection and stays silent leaves time for another.
 const MAX_ATTEMPT: Duration = Duration::from_secs(10);
@@ -132,7 +130,7 @@ impl ApiServer {
                 Retry::Once => mem::replace(&mut self.has_retried_after_401, true),
                 Retry::UntilDeadline => false,
             };
-            if is_last || Instant::now() + wait >= deadline {
+            if is_last || wait >= deadline.saturating_duration_since(Instant::now()) {
                 return Err(self.failure(failed, attempts));
             }
             self.journal.step(format_args!("waiting {} ms", wait.as_millis()));
@@ -175,11 +173,8 @@ impl ApiServer {
         };
         let respond_by = deadline.min(Instant::now() + MAX_ATTEMPT);
         let response = self.client.send(&request, Deadlines { send_by: respond_by, respond_by });
-        let (TransportFailure::NotSent(reason) | TransportFailure::OutcomeUnknown(reason)) = match response {
-            Ok(response) => return self.judge(&method, response, authorization),
-            Err(failure) => failure,
-        };
-        Err(FailedAttempt::failed(&reason))
+        let response = response.map_err(|failure| FailedAttempt::failed(failure.reason()))?;
+        self.judge(&method, response, authorization)
     }
 
     /// The response, if its status is a success; otherwise why the attempt failed.

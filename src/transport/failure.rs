@@ -18,6 +18,13 @@ pub enum TransportFailure {
     OutcomeUnknown(Reason),
 }
 
+impl TransportFailure {
+    pub fn reason(&self) -> &Reason {
+        let (Self::NotSent(reason) | Self::OutcomeUnknown(reason)) = self;
+        reason
+    }
+}
+
 /// What went wrong, and where.
 #[derive(Debug)]
 pub struct Reason {
