@@ -24,6 +24,7 @@ pub const MAX_SIZE: usize = 4 << 20;
 
 pub const TOO_LARGE: &str = "larger than 4 MiB";
 pub const MISSING: &str = "no refresh_token in the object";
+pub const EMPTY: &str = "refresh_token is empty";
 
 /// The largest file that version 0.1.0 reads: a file that can be kept within it is.
 const USUAL_SIZE: usize = 1 << 20;
@@ -83,7 +84,7 @@ impl TokenSet {
         let fault = |what| Err(Fault::at(what, &text, members.offset(name).unwrap_or(0)));
         match unquote(value) {
             None => fault("refresh_token is not a string"),
-            Some(token) if token.is_empty() => fault("refresh_token is empty"),
+            Some(token) if token.is_empty() => fault(EMPTY),
             Some(_) => Ok(Self::new(members, Layout::of(&text))),
         }
     }

@@ -84,7 +84,7 @@ impl ReadFailure {
 
 fn hint_of(fault: &Fault) -> Option<&'static str> {
     match fault.what {
-        token_set::MISSING => Some(
+        token_set::MISSING | token_set::EMPTY => Some(
             "run docusign-refresh login to get one; its --scope must ask for it (Docusign: extended; most others: offline_access)",
         ),
         token_set::TOO_LARGE => Some("remove members that nobody reads"),
