@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::json::{Object, unquote, whole_number};
-use crate::member_names::{Meaning, Subject, Unit, meaning};
+use crate::member_names::{Subject, TimeMeaning, Unit, meaning};
 
 const DAY: u64 = 86_400;
 
@@ -23,9 +23,9 @@ pub fn of(subject: Subject, members: &Object) -> Option<Duration> {
 }
 
 /// As [`of`], for members whose names have been parsed already.
-pub fn among<'a>(subject: Subject, members: impl Iterator<Item = (Meaning, &'a str)>) -> Option<Duration> {
+pub fn among<'a>(subject: Subject, members: impl Iterator<Item = (TimeMeaning, &'a str)>) -> Option<Duration> {
     let lifetimes = members.filter_map(|(meaning, value)| match meaning {
-        Meaning::Lifetime(its, unit) if its == subject => Some((unit, read(value, unit, subject)?)),
+        TimeMeaning::Lifetime(its, unit) if its == subject => Some((unit, read(value, unit, subject)?)),
         _ => None,
     });
     // Of several equal ones, `min_by_key` takes the first.

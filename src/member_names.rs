@@ -6,7 +6,7 @@
 
 /// What a name says about time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Meaning {
+pub enum TimeMeaning {
     /// When something expires.
     End(Subject, Zone),
     /// How long something lives from its issuance.
@@ -67,7 +67,7 @@ pub fn plain(name: &str) -> Option<String> {
 }
 
 /// None if the name says nothing about time.
-pub fn meaning(name: &str) -> Option<Meaning> {
+pub fn meaning(name: &str) -> Option<TimeMeaning> {
     if TIMELESS.contains(&name) {
         return None;
     }
@@ -77,12 +77,12 @@ pub fn meaning(name: &str) -> Option<Meaning> {
         None => return issuance(&plain),
     };
     if let Some(unit) = after.strip_prefix("in").and_then(unit) {
-        return subject(before).map(|subject| Meaning::Lifetime(subject, unit));
+        return subject(before).map(|subject| TimeMeaning::Lifetime(subject, unit));
     }
     Some(match (subject(before), zone(after)) {
-        (Some(subject), Some(zone)) => Meaning::End(subject, zone),
-        (Some(Subject::Client), None) => Meaning::End(Subject::Client, Zone::Local),
-        _ => Meaning::Unknown,
+        (Some(subject), Some(zone)) => TimeMeaning::End(subject, zone),
+        (Some(Subject::Client), None) => TimeMeaning::End(Subject::Client, Zone::Local),
+        _ => TimeMeaning::Unknown,
     })
 }
 
@@ -178,11 +178,11 @@ const ISSUED: [&str; 19] = [
 /// Google's PHP library; Doorkeeper.
 const CREATED: [&str; 4] = ["created", "createdat", "createdon", "creationtime"];
 
-fn issuance(plain: &str) -> Option<Meaning> {
+fn issuance(plain: &str) -> Option<TimeMeaning> {
     let own = plain.strip_prefix("access").unwrap_or(plain);
     let own = own.strip_prefix("token").unwrap_or(own);
-    let is_created = || CREATED.contains(&own).then_some(Meaning::Created);
-    ISSUED.contains(&own).then_some(Meaning::Issued).or_else(is_created)
+    let is_created = || CREATED.contains(&own).then_some(TimeMeaning::Created);
+    ISSUED.contains(&own).then_some(TimeMeaning::Issued).or_else(is_created)
 }
 
 #[cfg(test)]
@@ -191,8 +191,8 @@ mod tests {
 
     #[test]
     fn takes_names_apart() {
-        use Meaning::{Created, End, Issued, Lifetime, Unknown};
         use Subject::{AccessToken, Client, Extended, IdToken, RefreshToken};
+        use TimeMeaning::{Created, End, Issued, Lifetime, Unknown};
         let end = |subject| Some(End(subject, Zone::Local));
         for (name, wanted) in [
             ("expires_at", end(AccessToken)),

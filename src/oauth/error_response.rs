@@ -8,6 +8,7 @@ use std::fmt;
 
 use super::mask::{Mask, may_hold_token};
 use super::meaning::{Meaning, letters_and_digits};
+use super::search::names_both_tokens;
 use crate::json::{Layout, Object, elements, unquote};
 
 /// An error, its texts printable and free of the request's secrets.
@@ -76,8 +77,10 @@ impl ErrorResponse {
         let meaning = Meaning::of(&said.codes, &[said.words.as_slice(), &said.numbers].concat());
         // Docusign says internal_server_error to a client that it does not accept; 401 says so (RFC 6749, section 5.2).
         let meaning = if status == 401 && meaning == Meaning::Failed { Meaning::Unknown } else { meaning };
-        let is_said = said.is_explicit || meaning != Meaning::Unknown && !said.may_hold_token;
-        if (200..300).contains(&status) && !is_said {
+        // Words that say something of tokens may be the tokens.
+        let may_be_tokens = || said.may_hold_token && names_both_tokens(&object.write(&Layout::COMPACT));
+        let is_error = said.is_explicit || meaning != Meaning::Unknown && !may_be_tokens();
+        if (200..300).contains(&status) && !is_error {
             return None;
         }
         let code = said.codes.iter().map(|code| mask.printable(code)).find(|code| !code.is_empty());

@@ -8,7 +8,7 @@ use super::error_response::ErrorResponse;
 use super::mask::{Mask, may_hold_token};
 use super::search::{self, FormEnd, Found};
 use crate::json::Object;
-use crate::member_names::{Meaning, Subject, meaning};
+use crate::member_names::{Subject, TimeMeaning, meaning};
 use crate::secret::Secret;
 use crate::text;
 
@@ -131,9 +131,11 @@ pub fn is_whole_object(body: &[u8]) -> bool {
 fn without_access_token(members: &Object) -> Object {
     use Subject::{AccessToken, Extended};
     let others = members.iter().filter(|(name, _)| match meaning(name) {
-        Some(Meaning::End(subject, _) | Meaning::Lifetime(subject, _)) => !matches!(subject, AccessToken | Extended),
-        Some(Meaning::Issued | Meaning::Created) => false,
-        Some(Meaning::Unknown) | None => name != "access_token",
+        Some(TimeMeaning::End(subject, _) | TimeMeaning::Lifetime(subject, _)) => {
+            !matches!(subject, AccessToken | Extended)
+        }
+        Some(TimeMeaning::Issued | TimeMeaning::Created) => false,
+        Some(TimeMeaning::Unknown) | None => name != "access_token",
     });
     Object::of(others.map(|(name, value)| (name.into_owned(), value.to_owned())).collect())
 }

@@ -25,7 +25,7 @@ struct Zone {
 }
 
 /// A point in time: seconds and nanoseconds since 1970.
-pub type Instant = (i64, u32);
+pub type PointInTime = (i64, u32);
 
 /// Year, month, day (`d`: padded with a space, `e`: not padded), hour, minute, second; `F` a fraction and `Z` a
 /// zone, either may be missing; `z` one that is always UTC; `N` and `W` names of months and weekdays; every other
@@ -54,7 +54,7 @@ const LAST_SECOND: i64 = 253_402_300_799;
 
 /// Reads a text in the first form that fits. One without a zone is read as if it were UTC: see
 /// [`Form::has_zone`].
-pub fn read(text: &str) -> Option<(Instant, Form)> {
+pub fn read(text: &str) -> Option<(PointInTime, Form)> {
     // All forms are ASCII, so the text can be cut after any byte.
     let is_short_ascii = text.is_ascii() && text.len() <= 100;
     TEMPLATES.iter().filter(|_| is_short_ascii).find_map(|template| Reader::new(text).read(template))
@@ -66,7 +66,7 @@ impl Form {
     }
 
     /// `local_offset` is the offset in seconds east of UTC, at a time in seconds since 1970, for a text without a zone.
-    pub fn write(&self, (seconds, nanoseconds): Instant, local_offset: impl Fn(i64) -> i64) -> String {
+    pub fn write(&self, (seconds, nanoseconds): PointInTime, local_offset: impl Fn(i64) -> i64) -> String {
         let offset = self.zone.as_ref().map_or_else(|| local_offset(seconds), |zone| zone.offset);
         let local = (seconds.min(LAST_SECOND) + offset).min(LAST_SECOND);
         let (date, of_day) = (Date::of_days(local.div_euclid(86_400)), local.rem_euclid(86_400));
@@ -112,7 +112,7 @@ impl<'text> Reader<'text> {
         Self { rest, year: 0, month: 0, day: 0, second_of_day: 0, nanoseconds: 0, separator, fraction, zone }
     }
 
-    fn read(mut self, template: &'static str) -> Option<(Instant, Form)> {
+    fn read(mut self, template: &'static str) -> Option<(PointInTime, Form)> {
         template.chars().try_for_each(|field| self.take(field))?;
         let days = Date::new(self.year, self.month, self.day)?.days();
         let offset = self.zone.as_ref().map_or(0, |zone| zone.offset);
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn reads_and_writes_in_one_form() {
-        const NEW: Instant = (1_700_000_000, 123_456_789);
+        const NEW: PointInTime = (1_700_000_000, 123_456_789);
         // As a point in time, and the new one in the same form; local time is an hour east of UTC here.
         for (text, seconds, written) in [
             ("2020-09-13T12:26:40Z", 1_600_000_000, "2023-11-14T22:13:20Z"),

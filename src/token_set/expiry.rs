@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use super::timestamp::{self, Form, Reading};
 use crate::json::Object;
 use crate::lifetime;
-use crate::member_names::{Meaning, Subject, Zone, meaning};
+use crate::member_names::{Subject, TimeMeaning, Zone, meaning};
 
 /// The member that a file without an expiry gets, in seconds: the one that most readers know.
 pub const ADDED: &str = "expires_at";
@@ -23,7 +23,7 @@ const TOLERANCE: Duration = Duration::from_secs(60);
 struct TimeMember<'a> {
     name: Cow<'a, str>,
     value: &'a str,
-    meaning: Meaning,
+    meaning: TimeMeaning,
     /// None if it is not a point in time, or in no form known here.
     reading: Option<Reading>,
 }
@@ -32,9 +32,9 @@ fn time_members(members: &Object) -> Vec<TimeMember<'_>> {
     let found = members.iter().filter_map(|(name, value)| Some((meaning(&name)?, name, value)));
     let read = found.map(|(meaning, name, value)| {
         let reading = match meaning {
-            Meaning::End(_, zone) => timestamp::read(value, zone),
-            Meaning::Issued | Meaning::Created => timestamp::read(value, Zone::Local),
-            Meaning::Lifetime(..) | Meaning::Unknown => None,
+            TimeMeaning::End(_, zone) => timestamp::read(value, zone),
+            TimeMeaning::Issued | TimeMeaning::Created => timestamp::read(value, Zone::Local),
+            TimeMeaning::Lifetime(..) | TimeMeaning::Unknown => None,
         };
         TimeMember { name, value, meaning, reading }
     });
@@ -47,15 +47,15 @@ impl TimeMember<'_> {
     }
 
     fn ends(&self, subject: Subject) -> bool {
-        matches!(self.meaning, Meaning::End(its, _) if its == subject)
+        matches!(self.meaning, TimeMeaning::End(its, _) if its == subject)
     }
 
     /// Whether it holds when these tokens were issued. What was `created` may also be the record that holds them:
     /// then the stored expiry is not `created` plus the lifetime.
     fn is_issuance(&self, lifetime: Option<Duration>, all: &[TimeMember<'_>]) -> bool {
         match self.meaning {
-            Meaning::Issued => true,
-            Meaning::Created => {
+            TimeMeaning::Issued => true,
+            TimeMeaning::Created => {
                 let computed = self.at().zip(lifetime).and_then(|(at, lifetime)| at.checked_add(lifetime));
                 let mut ends = all.iter().filter(|member| member.ends(Subject::AccessToken)).filter_map(TimeMember::at);
                 let first = ends.next();
@@ -121,8 +121,8 @@ pub fn updates(
         let own = response_members.iter().find(|(name, _)| *name == member.name);
         let at = match (own, member.meaning) {
             (Some((_, own)), _) => in_another_form(own, form),
-            (None, Meaning::End(Subject::AccessToken, _)) => end_of_access_token,
-            (None, Meaning::End(subject, _)) => end_in_response(subject, response, requested_at),
+            (None, TimeMeaning::End(Subject::AccessToken, _)) => end_of_access_token,
+            (None, TimeMeaning::End(subject, _)) => end_in_response(subject, response, requested_at),
             (None, _) if member.is_issuance(lifetime, &all) => end_of_access_token.map(|_| requested_at),
             (None, _) => None,
         };
@@ -161,11 +161,11 @@ pub fn not_understood(members: &Object) -> impl Iterator<Item = Cow<'_, str>> {
     let is_lifetime_known = lifetime_of_access_token(&all).is_some();
     let odd = all.into_iter().filter(move |member| match member.meaning {
         _ if is_null(member.value) => false,
-        Meaning::End(Subject::Client, _) | Meaning::Issued | Meaning::Created => false,
-        Meaning::End(..) => member.reading.is_none(),
-        Meaning::Lifetime(subject, _) => subject == Subject::AccessToken && !is_lifetime_known,
+        TimeMeaning::End(Subject::Client, _) | TimeMeaning::Issued | TimeMeaning::Created => false,
+        TimeMeaning::End(..) => member.reading.is_none(),
+        TimeMeaning::Lifetime(subject, _) => subject == Subject::AccessToken && !is_lifetime_known,
         // A state, such as `expiry_reminder_sent`.
-        Meaning::Unknown => !matches!(member.value, "true" | "false"),
+        TimeMeaning::Unknown => !matches!(member.value, "true" | "false"),
     });
     odd.map(|member| member.name)
 }
