@@ -118,22 +118,33 @@ fn find_in_objects(text: &str, known: &Mask) -> Option<Found> {
     }
 }
 
-/// Whether a text that is no JSON has a whole string that may be a new refresh token: one of that name, or any that
-/// looks like a token and is not the value of another known member.
+/// Whether a text that is no JSON has a whole string that may be a new refresh token: one that is named so, also by the
+/// object or array that it begins, or any that looks like a token and is not the value of another known member.
 pub fn may_hold_refresh_token(text: &str, known: &Mask) -> bool {
     let is_of_token = |character: char| character.is_ascii_alphanumeric() || "-._~+/=\\".contains(character);
+    let is_new = |string: &str, behind: &str| {
+        let is_name = behind.trim_start().starts_with(':');
+        let is_token = !string.is_empty() && string.chars().all(is_of_token) && !is_name;
+        is_token && worth(&format!("\"{string}\""), known) == Worth::New
+    };
+    let is_refresh = |name: &str| {
+        let name = letters_and_digits(name);
+        name.contains("refresh") && !name.contains("expire")
+    };
+    let is_other = |name: &str| {
+        MEMBERS.iter().any(|member| is_same_apart_from_marks(member, name)) || name.to_ascii_lowercase().ends_with("id")
+    };
+    let looks_like_one = |string: &str| may_hold_token(string) && string.bytes().any(|byte| byte.is_ascii_digit());
+    let leads_to_value =
+        |between: &str| between.trim_start().starts_with(':') && between.trim_end().ends_with([':', '{', '[']);
     // In a string within a string, the quotes are escaped.
     let parts: Vec<&str> = text.split(['"', '\'']).map(|part| part.strip_suffix('\\').unwrap_or(part)).collect();
-    parts.windows(4).any(|part| {
-        let [name, between, string, behind] = part else { return false };
-        let is_token = !string.is_empty() && string.chars().all(is_of_token) && !behind.trim_start().starts_with(':');
-        let is_value = between.trim_start().starts_with(':') && between.trim_end().ends_with([':', '{', '[']);
-        let is_named = |member: &&str| is_value && is_same_apart_from_marks(member, name);
-        let is_other = || is_value && (MEMBERS.iter().any(is_named) || name.to_ascii_lowercase().ends_with("id"));
-        let looks_like_one = || may_hold_token(string) && string.bytes().any(|byte| byte.is_ascii_digit());
-        is_token
-            && worth(&format!("\"{string}\""), known) == Worth::New
-            && (is_named(&MEMBERS[REFRESH_TOKEN]) || looks_like_one() && !is_other())
+    let name_before = |at: usize| (at >= 2 && leads_to_value(parts[at - 1])).then(|| at - 2);
+    (1..parts.len().saturating_sub(1)).filter(|&at| is_new(parts[at], parts[at + 1])).any(|at| {
+        let name = name_before(at);
+        let outer = name.and_then(name_before);
+        let is_named = [name, outer].into_iter().flatten().any(|name| is_refresh(parts[name]));
+        is_named || looks_like_one(parts[at]) && !name.is_some_and(|name| is_other(parts[name]))
     })
 }
 
