@@ -183,7 +183,7 @@ pub fn may_hold_token(text: &str) -> bool {
         .any(|word| word.len() >= MIN_TOKEN || word.len() >= SPACED_RUN && has_digit(word))
 }
 
-fn has_digit(word: &str) -> bool {
+pub fn has_digit(word: &str) -> bool {
     word.bytes().any(|byte| byte.is_ascii_digit())
 }
 

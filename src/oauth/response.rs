@@ -34,6 +34,9 @@ pub enum Body<'a> {
     CutOff(&'a [u8]),
 }
 
+/// What an error response has that brings new tokens.
+const CONTRADICTION: &str = "new tokens, though it is an error response";
+
 /// Why a response brought no tokens.
 pub enum NoTokens {
     Rejected(ErrorResponse),
@@ -78,7 +81,7 @@ impl TokenResponse {
                 // The page that says "not found" may have an example.
                 match found.has_both && !names_error() && !text.starts_with('<') {
                     true => Ok(Self::new(status, found, mask)),
-                    false => Err(NoTokens::Contradictory { what: "new tokens, though it is an error response" }),
+                    false => Err(NoTokens::Contradictory { what: CONTRADICTION }),
                 }
             }
             None if !(200..300).contains(&status)
@@ -87,7 +90,7 @@ impl TokenResponse {
                 && search::may_hold_refresh_token(text, mask)
                 && !names_error() =>
             {
-                Err(NoTokens::Contradictory { what: "new tokens, though it is an error response" })
+                Err(NoTokens::Contradictory { what: CONTRADICTION })
             }
             // Its own text may not be shown.
             Some(found) if has_news(&found) => Err(unreadable(text, body, mask)),

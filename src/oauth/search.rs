@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use super::mask::{Mask, may_hold_token};
+use super::mask::{Mask, has_digit, may_hold_token};
 use super::meaning::{is_same_apart_from_marks, letters_and_digits};
 use crate::json::{NamedValues, Object, quote, read_leniently, unquote};
 
@@ -134,7 +134,7 @@ pub fn may_hold_refresh_token(text: &str, known: &Mask) -> bool {
     let is_other = |name: &str| {
         MEMBERS.iter().any(|member| is_same_apart_from_marks(member, name)) || name.to_ascii_lowercase().ends_with("id")
     };
-    let looks_like_one = |string: &str| may_hold_token(string) && string.bytes().any(|byte| byte.is_ascii_digit());
+    let looks_like_one = |string: &str| may_hold_token(string) && has_digit(string);
     let leads_to_value =
         |between: &str| between.trim_start().starts_with(':') && between.trim_end().ends_with([':', '{', '[']);
     // In a string within a string, the quotes are escaped.
